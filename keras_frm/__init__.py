@@ -1,0 +1,83 @@
+"""Light-weight semantic segmentation for edge devices, in Keras 3.
+
+`import keras_frm` is instant: a name is loaded when it is first touched, so that a
+device can use the runtime without Keras or TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it.
+_PUBLIC = {
+    "build_model": "keras_frm.models.build",
+    "SegmentationModel": "keras_frm.models.segmentation_model",
+    "load_van_weights": "keras_frm.models.van_weights",
+    "profile": "keras_frm.models.profile",
+    "layers": "keras_frm.layers",
+    "losses": "keras_frm.losses",
+    "metrics": "keras_frm.metrics",
+    "presets": "keras_frm.presets",
+    "Preset": "keras_frm.presets",
+    "register_preset": "keras_frm.presets",
+    "recipe": "keras_frm.training.recipe",
+    "load_dataset": "keras_frm.data.pipeline",
+    "check_data": "keras_frm.data.check",
+    "evaluate": "keras_frm.evaluation.evaluate",
+    "LabelSet": "keras_frm.data.labels",
+}
+
+# What each extra brings, for the one line said when it is missing.
+_TRAIN_MODULES = {
+    "keras",
+    "tensorflow",
+    "tensorboard",
+    "matplotlib",
+    "PIL",
+    "rich",
+    "typer",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def missing_module_message(error: ImportError) -> str | None:
+    """Return the remedy for a failed import of a dependency, None for other causes."""
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").partition(".")[0]
+        if module in _TRAIN_MODULES:
+            return (
+                f"keras_frm needs '{module}' for this and it is not installed. "
+                "Run: pip install 'keras_frm[train]'"
+            )
+        if module == "cv2":
+            return "OpenCV is not installed. Run: pip install opencv-python-headless"
+        return None
+    if "libGL" in str(error) or "libgthread" in str(error):
+        return (
+            f"OpenCV cannot load a system library ({error}). "
+            "Run: pip uninstall -y opencv-python && pip install opencv-python-headless"
+        )
+    return None
+
+
+def __getattr__(name: str):
+    """Load a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'keras_frm' has no attribute '{name}'")
+    target = _PUBLIC[name]
+    try:
+        module = importlib.import_module(target)
+    except ImportError as error:
+        message = missing_module_message(error)
+        if message is None:
+            raise
+        raise ImportError(message) from error
+    value = module if target == f"keras_frm.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *_PUBLIC})

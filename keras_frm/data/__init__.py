@@ -1,0 +1,1 @@
+"""Datasets: label tables, readers of published layouts, augmentation, `tf.data`."""

@@ -1,0 +1,1 @@
+"""Benchmark-style evaluation: predictors, tables and pictures."""

@@ -1,0 +1,1 @@
+"""Losses for dense prediction with an ignore label."""

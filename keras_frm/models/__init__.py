@@ -1,0 +1,1 @@
+"""The segmentation model and how it is built."""

@@ -1,0 +1,1 @@
+"""What runs on a device: numpy, OpenCV and an interpreter, nothing else."""

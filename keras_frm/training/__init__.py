@@ -1,0 +1,1 @@
+"""Recipe, schedule, optimizer and the run folder."""

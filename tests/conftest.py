@@ -1,0 +1,28 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SHARED = Path(
+    os.environ.get("KERAS_FRM_SHARED", Path(__file__).parents[2] / "shared")
+)
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """Arrays made by the reference implementations; skips where they are absent."""
+    folder = SHARED / "parity"
+    if not folder.is_dir():
+        pytest.skip(f"reference arrays are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real street images; skips where they are absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real images are not at {folder}")
+    return folder
