@@ -1,0 +1,45 @@
+"""Bilinear resizing to another tensor's size."""
+
+import keras
+from keras import ops
+
+
+def resize_like(x, reference):
+    """Resize features to the height and width of other features.
+
+    Half-pixel bilinear interpolation, the one TFLite and ONNX share; the reference
+    implementations align corners instead.
+
+    Args:
+        x: (B, h, w, C) tensor.
+        reference: (B, H, W, ...) tensor, known or unknown size.
+
+    Returns:
+        (B, H, W, C) tensor of the dtype of `x`.
+    """
+    height, width = ops.shape(reference)[1:3]
+    if (height, width) == tuple(x.shape[1:3]):
+        return x
+    return ops.image.resize(x, (height, width), interpolation="bilinear")
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class BilinearUpsampling(keras.layers.Layer):
+    """Resize logits to the size of the image they belong to.
+
+    Input: logits (B, h, w, C) and image (B, H, W, 3). Output: (B, H, W, C).
+
+    Example:
+    >>> logits, image = keras.ops.ones((1, 2, 3, 5)), keras.ops.ones((1, 7, 9, 3))
+    >>> BilinearUpsampling()(logits, image).shape
+    TensorShape([1, 7, 9, 5])
+    """
+
+    def build(self, logits_shape, image_shape):
+        self.built = True
+
+    def call(self, logits, image):
+        return resize_like(logits, image)
+
+    def compute_output_shape(self, logits_shape, image_shape):
+        return (*image_shape[:3], logits_shape[-1])
