@@ -104,7 +104,7 @@ def _corner_grid(fine, coarse):
 
 
 def _half_span(x, dtype):
-    """Return half the distance in pixels between the corners: (h - 1) / 2, (w - 1) / 2."""
+    """Return half the pixels between the corners: (h - 1) / 2, (w - 1) / 2."""
     height, width = ops.shape(x)[1:3]
     return ops.cast(height - 1, dtype) / 2, ops.cast(width - 1, dtype) / 2
 

@@ -85,7 +85,7 @@ def adaptive_average_pool(x, grid: int):
 
 
 def _cell_weights(size, grid):
-    """Return the weight of each of `size` positions in each cell's mean: (grid, size)."""
+    """Return each position's weight in each cell's mean: (grid, size)."""
     cells = ops.expand_dims(ops.arange(grid), 1)
     positions = ops.expand_dims(ops.arange(size), 0)
     start = cells * size // grid
