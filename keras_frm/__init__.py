@@ -20,7 +20,7 @@ _PUBLIC = {
     "presets": "keras_frm.presets",
     "Preset": "keras_frm.presets",
     "register_preset": "keras_frm.presets",
-    "recipe": "keras_frm.training.recipe",
+    "recipe": "keras_frm.optimizers.recipe",
     "load_dataset": "keras_frm.data.pipeline",
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",

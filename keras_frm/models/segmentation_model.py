@@ -1,0 +1,194 @@
+"""The trainable model: the network plus the pixel-contrastive loss."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_frm.losses import PixelContrastiveLoss
+from keras_frm.losses.cross_entropy import as_labels
+from keras_frm.models.class_weights import with_class_weights
+from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
+from keras_frm.optimizers.recipe import recipe
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class SegmentationModel(keras.Model):
+    """A segmentation network with a `train_step` that adds a contrastive loss.
+
+    While training, an embedding head (one 1x1 convolution on the decoder's features,
+    computed for the sampled pixels only) feeds `PixelContrastiveLoss`. `predict`,
+    `evaluate`, `export` and `network` are free of it.
+
+    Args:
+        network: Functional model from RGB in [0, 255] to logits, with a layer named
+            "decoder".
+        preset: Name of the preset whose recipe `compile()` takes.
+        contrastive_weight: Weight of the contrastive loss (lambda); 0 for none.
+        temperature: Temperature of the contrastive loss (tau).
+        embedding_dim: Channels of the embedding head.
+        name: Name of the model.
+        dtype: Dtype policy; decides about loss scaling.
+
+    Example:
+    >>> from keras_frm.models.network import build_network
+    >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
+    >>> model = SegmentationModel(network, "camvid")
+    >>> model.compile()
+    >>> images = keras.ops.ones((1, 64, 64, 3))
+    >>> labels = keras.ops.zeros((1, 64, 64), "uint8")
+    >>> history = model.fit(images, labels, verbose=0)
+    >>> sorted(history.history)
+    ['contrastive', 'cross_entropy', 'loss', 'mean_iou']
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        preset: str = "cityscapes",
+        contrastive_weight: float = 1.0,
+        temperature: float = 0.1,
+        embedding_dim: int = 256,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.preset = preset
+        self.contrastive_weight = contrastive_weight
+        self.temperature = temperature
+        self.embedding_dim = embedding_dim
+        self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
+        features = network.get_layer("decoder").output  # (B, H / 4, W / 4, C)
+        with_features = keras.Model(network.inputs, [network.output, features])
+        # A bound method, so that Keras does not track and save the layers twice.
+        self._logits_and_features = with_features.__call__
+        if contrastive_weight:
+            self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
+            self.contrastive_loss = PixelContrastiveLoss(temperature)
+            self.embedding_head = keras.layers.Dense(
+                embedding_dim, dtype=self.dtype_policy, name="embedding_head"
+            )
+            self.embedding_head.build((None, features.shape[-1]))
+        self.built = True
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes the network tells apart."""
+        return self.network.output.shape[-1]
+
+    def call(self, images, training=False):
+        return self.network(images, training=training)
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        """Set up training; what is not given comes from the preset's recipe.
+
+        Args:
+            optimizer: See `keras.Model.compile`.
+            loss: Loss of (labels, logits), see `keras.Model.compile`.
+            metrics: List of metrics; an empty list for none.
+            **kwargs: See `keras.Model.compile`.
+        """
+        if optimizer is None or loss is None or metrics is None:
+            default = recipe(self.preset, num_classes=self.num_classes)
+            optimizer = default["optimizer"] if optimizer is None else optimizer
+            loss = default["loss"] if loss is None else loss
+            metrics = default["metrics"] if metrics is None else metrics
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **kwargs):
+        """Train as `keras.Model.fit` does; `class_weight` weighs pixels by label."""
+        call = inspect.signature(super().fit).bind(*args, **kwargs)
+        class_weight = call.arguments.pop("class_weight", None)
+        if class_weight is not None:
+            call.arguments["x"] = with_class_weights(
+                call.arguments.get("x"), class_weight, self.num_classes
+            )
+        schedule = getattr(self.optimizer, "_learning_rate", None)
+        if isinstance(schedule, PolyDecay) and schedule.total_steps is None:
+            plan = PlanLearningRate(schedule, call.arguments.get("initial_epoch", 0))
+            given = call.arguments.get("callbacks") or []
+            call.arguments["callbacks"] = [plan, *given]
+        return super().fit(*call.args, **call.kwargs)
+
+    def train_step(self, data):
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            logits, features = self._logits_and_features(images, training=True)
+            cross_entropy = self.compute_loss(
+                images, labels, logits, sample_weight, training=True
+            )
+            loss = cross_entropy
+            if self.contrastive_weight:
+                contrastive = self._contrastive(labels, logits, features)
+                loss = loss + self.contrastive_weight * contrastive
+            scaled_loss = self.optimizer.scale_loss(loss)
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, weights)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+        self._track(images, loss, cross_entropy)
+        if self.contrastive_weight:
+            self.contrastive_tracker.update_state(contrastive, _batch_size(images))
+        return self.compute_metrics(images, labels, logits, sample_weight)
+
+    def test_step(self, data):
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self(images, training=False)
+        loss = self.compute_loss(images, labels, logits, sample_weight, training=False)
+        self._track(images, loss, loss)
+        logs = self.compute_metrics(images, labels, logits, sample_weight)
+        logs.pop("contrastive", None)
+        return logs
+
+    def _track(self, images, loss, cross_entropy):
+        """Feed the trackers of the total loss and of the compiled loss."""
+        size = _batch_size(images)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, size)
+        self.cross_entropy_tracker.update_state(cross_entropy, size)
+
+    def _contrastive(self, labels, logits, features):
+        """Return the contrastive loss at the decoder's resolution."""
+        size = ops.shape(features)[1:3]
+        labels = _nearest(as_labels(labels), size)  # (B, H / 4, W / 4)
+        predictions = ops.argmax(_nearest(logits, size), axis=-1)
+        indices, valid = self.contrastive_loss.sample(labels, predictions)
+        pixels = ops.reshape(features, (-1, features.shape[-1]))
+        embeddings = self.embedding_head(ops.take(pixels, indices, axis=0))  # (A, D)
+        anchor_labels = ops.take(ops.reshape(labels, (-1,)), indices)  # (A,)
+        return self.contrastive_loss.from_anchors(anchor_labels, embeddings, valid)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "preset": self.preset,
+            "contrastive_weight": self.contrastive_weight,
+            "temperature": self.temperature,
+            "embedding_dim": self.embedding_dim,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        network = keras.saving.deserialize_keras_object(config.pop("network"))
+        return cls(network, **config)
+
+
+def _batch_size(images):
+    """Return the number of images, the weight of a batch in the epoch's mean."""
+    return ops.shape(images)[0]
+
+
+def _nearest(x, size):
+    """Pick the pixels nearest to the centres of a coarser grid."""
+    for axis, length in zip((1, 2), size, strict=True):
+        step = ops.cast(ops.shape(x)[axis], "float32") / ops.cast(length, "float32")
+        centres = (ops.arange(length, dtype="float32") + 0.5) * step
+        x = ops.take(x, ops.cast(centres, "int32"), axis=axis)
+    return x  # (B, h, w, ...)

@@ -1,0 +1,199 @@
+"""Read PyTorch checkpoints without PyTorch and without executing pickles."""
+
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+_MAX_BYTES = 4 << 30
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+_STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read; the message names the file and the remedy."""
+
+
+class _Namespace:
+    """Stands for the training options some checkpoints carry; they are not used."""
+
+    def __setstate__(self, state):
+        """Drop the state."""
+
+
+def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Return the tensors of a `.pth` or `.pth.tar` file by name.
+
+    The pickle inside is read by an unpickler that knows tensors and containers and
+    refuses everything else, so nothing of the file is executed. Both the zip format
+    (PyTorch 1.6 on) and the one before it are read.
+
+    Args:
+        path: Path of the file. The state dict may lie under "state_dict" or "model".
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It is damaged, no PyTorch checkpoint, holds no state dict, or
+            refers to code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint at {path}.")
+    if path.stat().st_size > _MAX_BYTES:
+        raise CheckpointError(f"{path} is larger than 4 GiB: no VAN checkpoint.")
+    try:
+        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+    except CheckpointError:
+        raise
+    # A hostile pickle can raise anything at all; none of it may reach the caller.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is damaged or is not a PyTorch checkpoint "
+            f"({type(error).__name__}: {error}). Download it again."
+        ) from error
+    return _state_dict(content, path)
+
+
+def _state_dict(content, path):
+    """Return the mapping from names to arrays inside a checkpoint's content."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if isinstance(content, dict):
+        tensors = {
+            key: value
+            for key, value in content.items()
+            if isinstance(key, str) and isinstance(value, np.ndarray)
+        }
+        if tensors:
+            return tensors
+    raise CheckpointError(
+        f"{path} holds no state dict, at the top or under 'state_dict' or 'model'. "
+        "Save one with torch.save(model.state_dict(), path)."
+    )
+
+
+def _read_zip(path):
+    """Read the format of PyTorch 1.6 and later: a zip of a pickle and raw storages."""
+    with zipfile.ZipFile(path) as archive:
+        pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError(
+                f"{path} is a zip file without a data.pkl: no PyTorch checkpoint."
+            )
+        root = pickles[0].removesuffix("data.pkl")
+        if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
+            raise CheckpointError(f"{path} unpacks to more than 4 GiB; not read.")
+
+        def load_storage(identity):
+            kind, dtype, key, _, count = identity
+            _check_storage(kind, path)
+            data = archive.read(f"{root}data/{key}")
+            return np.frombuffer(data, dtype, count=count)
+
+        pickled = io.BytesIO(archive.read(pickles[0]))
+        return _Unpickler(pickled, path, load_storage).load()
+
+
+def _read_legacy(path):
+    """Read the format before PyTorch 1.6: pickles, then raw storages."""
+    with open(path, "rb") as file:
+        if _Unpickler(file, path, None).load() != _LEGACY_MAGIC:
+            raise CheckpointError(f"{path} is not a PyTorch checkpoint.")
+        for _ in ("protocol version", "system information"):
+            _Unpickler(file, path, None).load()
+        storages = {}
+
+        def load_storage(identity):
+            kind, dtype, key, _, count, view = identity
+            _check_storage(kind, path)
+            if view is not None or count * np.dtype(dtype).itemsize > _MAX_BYTES:
+                raise CheckpointError(f"{path} holds a storage that cannot be read.")
+            return storages.setdefault(key, np.zeros(count, dtype))
+
+        content = _Unpickler(file, path, load_storage).load()
+        for key in _Unpickler(file, path, None).load():
+            storage = storages[key]
+            (count,) = struct.unpack("<q", file.read(8))
+            data = file.read(count * storage.itemsize)
+            storage[:] = np.frombuffer(data, storage.dtype, count=count)
+        return content
+
+
+def _check_storage(kind, path):
+    """Refuse a persistent object that is not a storage."""
+    if kind != "storage":
+        raise CheckpointError(f"{path} refers to an object of kind {kind!r}; refused.")
+
+
+def _rebuild_tensor(storage, offset, size, stride, *_):
+    """Return the array that a tensor's storage, offset, size and stride describe."""
+    extent = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1
+    if min(offset, *size, *stride, 0) < 0 or (0 not in size and extent > storage.size):
+        raise ValueError("a tensor reaches beyond its storage")
+    strides = [step * storage.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
+
+
+def _rebuild_parameter(data, *_):
+    """Return the array of a parameter."""
+    return data
+
+
+def _numpy_scalar(*_):
+    """Stand for a NumPy scalar, such as the best accuracy, which is not used."""
+
+
+_ALLOWED: dict[tuple[str, str], object] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("argparse", "Namespace"): _Namespace,
+    ("numpy.core.multiarray", "scalar"): _numpy_scalar,
+    ("numpy._core.multiarray", "scalar"): _numpy_scalar,
+    ("numpy", "dtype"): _Namespace,
+    **{("torch", name): dtype for name, dtype in _STORAGES.items()},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickler that knows tensors and containers and refuses everything else."""
+
+    def __init__(self, file, path: Path, load_storage: Callable | None):
+        super().__init__(file, encoding="utf-8")
+        self._path = path
+        self._load_storage = load_storage
+
+    def find_class(self, module, name):
+        if (module, name) in _ALLOWED:
+            return _ALLOWED[module, name]
+        raise CheckpointError(
+            f"{self._path} refers to {module}.{name}, which no state dict needs; "
+            "nothing was run. Re-save it with torch.save(model.state_dict(), path)."
+        )
+
+    def persistent_load(self, identity):
+        if self._load_storage is None:
+            raise ValueError("an unexpected storage")
+        return self._load_storage(identity)
