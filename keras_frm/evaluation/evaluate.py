@@ -1,0 +1,246 @@
+"""Evaluate a model, or an exported file, on labelled images."""
+
+import colorsys
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sized
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.evaluation.predictors import (
+    Predict,
+    Score,
+    multi_scale,
+    sliding_window,
+    whole_image,
+)
+from keras_frm.evaluation.report import Evaluation, write_mask
+from keras_frm.metrics import confusion_matrix
+
+
+def evaluate(
+    model: keras.Model | Callable[[np.ndarray], np.ndarray],
+    dataset: Iterable,
+    *,
+    labels: LabelSet | None = None,
+    mode: str = "whole",
+    window: tuple[int, int] | None = None,
+    stride: tuple[int, int] | None = None,
+    scales: tuple[float, ...] = (1.0,),
+    flip: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+    save_predictions: str | Path | None = None,
+    on_image: Callable[[int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+) -> Evaluation:
+    """Predict every image of a dataset and compare with its label.
+
+    Images are predicted one at a time, at their own size.
+
+    Args:
+        model: A Keras model from RGB in [0, 255], (B, H, W, 3), to logits
+            (B, H, W, C) at the input's size; or any callable from an image (H, W, 3)
+            uint8 to a mask (H, W) of train ids, such as `keras_frm.Segmenter`.
+        dataset: A `tf.data.Dataset` or iterable of pairs: image (H, W, 3) uint8 or
+            float in [0, 255] and label (H, W) or (H, W, 1) integer train ids, both
+            with or without a leading batch axis.
+        labels: The classes; None takes `dataset.labels`, or numbered names for as
+            many classes as a Keras model has.
+        mode: "whole", or "slide" for windows (Keras models only).
+        window: (h, w) in pixels for "slide"; None takes the size that the model is
+            fixed to.
+        stride: (down, right) in pixels for "slide"; None is 2/3 of the window.
+        scales: Scales whose probabilities are averaged (Keras models only).
+        flip: Whether to average over the mirror image too (Keras models only).
+        progress: Called with the dataset's elements (batches) done and their total,
+            None if unknown.
+        save_predictions: Folder for the predicted masks, PNG of train ids named by
+            position: `000000.png`.
+        on_image: Called with position, image, label and predicted mask of each image.
+
+    Returns:
+        The evaluation; all scores are NaN and `note` says so if all pixels are
+        ignored.
+
+    Raises:
+        ValueError: If the dataset is empty or endless, the model has another number
+            of classes than `labels`, or sizes, ids or options do not fit.
+
+    Example:
+    >>> image = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)  # (1, 2, 3)
+    >>> label = np.array([[0, 1]], np.uint8)
+    >>> labels = LabelSet("two", ("dark", "light"), ((0, 0, 0), (255, 255, 255)))
+    >>> bright = lambda image: (image[..., 0] > 127).astype(np.uint8)
+    >>> evaluate(bright, [(image, label)], labels=labels).mean_iou
+    1.0
+    """
+    labels = labels or getattr(dataset, "labels", None)
+    score = _score_function(model, mode, window, stride, scales, flip)
+    if score is None and labels is None:
+        raise ValueError(
+            "A callable that returns masks does not tell its classes; pass labels=."
+        )
+    confusion, images = 0, 0
+    for image, label in _pairs(dataset, progress):
+        if score is None:
+            prediction = _called_mask(model, image)
+        else:
+            scores = score(image)  # (H, W, C)
+            labels = labels or _numbered_labels(scores.shape[-1])
+            _check_class_count(scores.shape[-1], labels)
+            prediction = scores.argmax(axis=-1).astype(np.uint8)  # (H, W)
+        try:
+            confusion = confusion + confusion_matrix(
+                label, prediction, labels.num_classes, labels.ignore_label
+            )
+        except ValueError as error:
+            raise ValueError(f"Image {images} of the dataset: {error}") from error
+        if save_predictions is not None:
+            write_mask(Path(save_predictions) / f"{images:06d}.png", prediction)
+        if on_image is not None:
+            on_image(images, image, label, prediction)
+        images += 1
+    if not images:
+        raise ValueError("The dataset is empty: there is nothing to evaluate.")
+    return Evaluation(confusion, labels, images)
+
+
+def _score_function(model, mode, window, stride, scales, flip) -> Score | None:
+    """Return what scores an image as asked for, None for callables without scores."""
+    if mode not in ("whole", "slide"):
+        raise ValueError(f"mode must be 'whole' or 'slide', not {mode!r}.")
+    averaged = flip or tuple(scales) != (1.0,)
+    if not isinstance(model, keras.Layer):
+        if mode != "whole" or averaged:
+            raise ValueError(
+                "A callable that returns masks has no scores to average; use "
+                "mode='whole', scales=(1.0,), flip=False, or pass the Keras model."
+            )
+        return None
+    if mode == "whole":
+        score = functools.partial(whole_image, predict=_predict_function(model))
+    else:
+        window = window or _fixed_size(model)
+        if window is None:
+            raise ValueError("mode='slide' needs window=(height, width) in pixels.")
+        score = functools.partial(
+            sliding_window,
+            predict=_predict_function(model),
+            window=window,
+            stride=stride,
+        )
+    if not averaged:
+        return score
+    return functools.partial(multi_scale, score=score, scales=scales, flip=flip)
+
+
+def _predict_function(model: keras.Layer) -> Predict:
+    """Wrap a Keras model as images -> logits in NumPy."""
+
+    # After the second size the sizes become symbolic: two traces serve all images.
+    @tf.function(reduce_retracing=True, autograph=False)
+    def logits(images):
+        outputs = model(tf.cast(images, tf.float32), training=False)
+        if isinstance(outputs, (dict, list, tuple)):
+            raise ValueError(
+                "The model returns several outputs; it must return one tensor of "
+                "logits (B, H, W, C) at inference."
+            )
+        return tf.cast(outputs, tf.float32)
+
+    fixed = _fixed_size(model)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        if fixed not in (None, images.shape[1:3]):
+            raise ValueError(
+                f"The model takes images of {fixed[0]}x{fixed[1]} only and got "
+                f"{images.shape[1]}x{images.shape[2]}; use mode='slide', "
+                f"window={fixed}."
+            )
+        return logits(tf.constant(images)).numpy()
+
+    return predict
+
+
+def _fixed_size(model: keras.Layer) -> tuple[int, int] | None:
+    """Return the (H, W) that a model is fixed to, None if it takes any size."""
+    size = tuple(getattr(model, "input_shape", ())[1:3])
+    return size if len(size) == 2 and None not in size else None
+
+
+def _called_mask(segment: Callable, image: np.ndarray) -> np.ndarray:
+    """Return the mask (H, W) of a callable that takes uint8."""
+    if image.dtype != np.uint8:
+        image = np.rint(image).astype(np.uint8)
+    mask = np.asarray(segment(image))
+    if mask.shape != image.shape[:2] or mask.dtype.kind not in "iu":
+        raise ValueError(
+            f"The callable returned {mask.dtype} of shape {mask.shape} for an image of "
+            f"shape {image.shape}; it must return integer train ids (H, W)."
+        )
+    return mask
+
+
+def _pairs(dataset, progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield image (H, W, 3) and label (H, W), one by one, batched or not."""
+    total = _length(dataset)
+    for done, element in enumerate(dataset, start=1):
+        if not isinstance(element, (tuple, list)) or len(element) != 2:
+            raise ValueError("The dataset must give pairs (image, label).")
+        images, labels = (np.asarray(part) for part in element)
+        if images.ndim != 4:
+            images, labels = images[None], labels[None]
+        if labels.ndim == 4 and labels.shape[-1] == 1:
+            labels = labels[..., 0]  # (B, H, W)
+        if images.shape != (*labels.shape, 3):
+            raise ValueError(
+                f"Images {images.shape} and labels {labels.shape} do not fit: need "
+                "(B, H, W, 3) and (B, H, W) of one size."
+            )
+        if images.dtype != np.uint8:
+            _check_range(images)
+            images = images.astype(np.float32, copy=False)
+        yield from zip(images, labels, strict=True)
+        if progress is not None:
+            progress(done, total)
+
+
+def _check_range(images: np.ndarray) -> None:
+    """Raise if float images cannot be RGB in [0, 255]."""
+    if images.size and not (images.min() >= 0 and images.max() <= 255):
+        raise ValueError(
+            f"Images must be RGB in [0, 255], not {images.min()} to {images.max()}; "
+            "normalisation belongs inside the model."
+        )
+
+
+def _length(dataset) -> int | None:
+    """Return the number of elements of a dataset, None if unknown."""
+    if isinstance(dataset, tf.data.Dataset):
+        count = int(dataset.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise ValueError("The dataset repeats without end; remove .repeat().")
+        return count if count >= 0 else None
+    return len(dataset) if isinstance(dataset, Sized) else None
+
+
+def _check_class_count(count: int, labels: LabelSet) -> None:
+    """Raise if a model's number of classes is not the label set's."""
+    if count != labels.num_classes:
+        raise ValueError(
+            f"The model has {count} classes, label set '{labels.name}' has "
+            f"{labels.num_classes}; pass the labels= that the model was trained on."
+        )
+
+
+def _numbered_labels(count: int) -> LabelSet:
+    """Return names and well separated colours for classes without names."""
+    hues = (index * 0.618034 % 1.0 for index in range(count))
+    colours = (colorsys.hsv_to_rgb(hue, 0.7, 0.95) for hue in hues)
+    return LabelSet(
+        name="numbered",
+        classes=tuple(f"class {index}" for index in range(count)),
+        palette=tuple(tuple(round(255 * part) for part in rgb) for rgb in colours),
+    )

@@ -1,0 +1,244 @@
+"""What an evaluation found: its scores, as tables and as files."""
+
+import csv
+import io
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.evaluation.confusion_plot import confusion_picture
+from keras_frm.metrics import iou_from_confusion
+
+_HEADER = ("class", "iou", "accuracy", "pixels")
+
+
+class ClassRow(NamedTuple):
+    """One class of an evaluation; fractions of 1, NaN where not evaluated."""
+
+    name: str
+    iou: float
+    accuracy: float
+    pixels: float  # share of the labelled pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation counted, and the scores that follow from it.
+
+    Args:
+        confusion: (C, C) int64 pixels, label in the row, prediction in the column.
+        labels: The classes.
+        images: Number of images.
+
+    Example:
+    >>> labels = LabelSet("two", ("road", "car"), ((0, 0, 0), (9, 9, 9)))
+    >>> evaluation = Evaluation(np.array([[6, 2], [0, 2]]), labels, images=1)
+    >>> evaluation.iou.tolist(), evaluation.mean_iou, evaluation.pixel_accuracy
+    ([0.75, 0.5], 0.625, 0.8)
+    """
+
+    confusion: np.ndarray
+    labels: LabelSet
+    images: int
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Each class's IoU: (C,) float64, NaN for classes nowhere to be seen."""
+        return iou_from_confusion(self.confusion)
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Each class's share of pixels found: (C,) float64, NaN if not labelled."""
+        labelled = self.confusion.sum(axis=1)
+        accuracy = np.full(len(labelled), np.nan)
+        hits = np.diagonal(self.confusion)
+        return np.divide(hits, labelled, out=accuracy, where=labelled > 0)
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the evaluated classes, NaN if there are none."""
+        return _mean_of_known(self.iou)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean accuracy of the labelled classes, NaN if there are none."""
+        return _mean_of_known(self.accuracy)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of the labelled pixels that are predicted right, NaN if none."""
+        pixels = self.confusion.sum()
+        return float(np.trace(self.confusion) / pixels) if pixels else float("nan")
+
+    @property
+    def note(self) -> str:
+        """What a reader of the scores must know, empty if nothing."""
+        if self.confusion.any():
+            return ""
+        return (
+            f"No pixel was counted: all pixels of the {self.images} images carry the "
+            f"ignore label {self.labels.ignore_label}."
+        )
+
+    def rows(self) -> list[ClassRow]:
+        """Return the scores class by class, in the order of the train ids."""
+        labelled = self.confusion.sum(axis=1)
+        shares = labelled / max(1, labelled.sum())
+        columns = (self.iou.tolist(), self.accuracy.tolist(), shares.tolist())
+        return [
+            ClassRow(*row) for row in zip(self.labels.classes, *columns, strict=True)
+        ]
+
+
+def to_text(evaluation: Evaluation) -> str:
+    """Return the scores as a table for a terminal, in percent.
+
+    Args:
+        evaluation: The evaluation.
+
+    Returns:
+        Lines of one row per class, then the mean and the score of all pixels; a
+        class that was not evaluated has "-". Ends with the evaluation's note.
+
+    Example:
+    >>> labels = LabelSet("two", ("road", "car"), ((0, 0, 0), (9, 9, 9)))
+    >>> text = to_text(Evaluation(np.array([[6, 2], [0, 2]]), labels, images=1))
+    >>> [line.split() for line in text.splitlines() if "mean" in line]
+    [['mean', '62.50', '87.50', '-']]
+    """
+    table = Table(box=None)
+    for position, title in enumerate(_HEADER):
+        table.add_column(title, justify="right" if position else "left", no_wrap=True)
+    for name, *values in _all_rows(evaluation):
+        # Text, because a name may hold what looks like markup.
+        table.add_row(Text(name), *map(_percent, values))
+    buffer = io.StringIO()
+    Console(file=buffer, width=max(80, 40 + _longest_name(evaluation))).print(table)
+    return buffer.getvalue() + _note_line(evaluation)
+
+
+def to_markdown(evaluation: Evaluation) -> str:
+    """Return the scores as a Markdown table, in percent.
+
+    Args:
+        evaluation: The evaluation.
+
+    Returns:
+        The rows of `to_text` as Markdown.
+    """
+    lines = [f"| {' | '.join(_HEADER)} |", "| --- | ---: | ---: | ---: |"]
+    for name, *values in _all_rows(evaluation):
+        # A name must stay in its cell.
+        name = " ".join(name.replace("\\", "\\\\").replace("|", "\\|").split())
+        lines.append(f"| {' | '.join([name, *map(_percent, values)])} |")
+    note = _note_line(evaluation)
+    return "\n".join(lines) + "\n" + (f"\n{note}" if note else "")
+
+
+def to_csv(evaluation: Evaluation) -> str:
+    """Return the scores as CSV, in fractions of 1, empty where not evaluated.
+
+    Args:
+        evaluation: The evaluation.
+
+    Returns:
+        The rows of `to_text` as CSV, six decimals.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for name, *values in _all_rows(evaluation):
+        cells = ("" if math.isnan(value) else f"{value:.6f}" for value in values)
+        writer.writerow((name, *cells))
+    return buffer.getvalue()
+
+
+def save(evaluation: Evaluation, folder: str | Path) -> Path:
+    """Write `iou.csv`, `iou.md` and `confusion.png`, each complete or not at all.
+
+    Args:
+        evaluation: The evaluation.
+        folder: Folder for the files; made if missing.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    picture = confusion_picture(evaluation.confusion, evaluation.labels.classes)
+    write_atomically(folder / "iou.csv", to_csv(evaluation).encode())
+    write_atomically(folder / "iou.md", to_markdown(evaluation).encode())
+    write_atomically(folder / "confusion.png", _png(picture[..., ::-1]))
+    return folder
+
+
+def write_mask(path: str | Path, mask: np.ndarray) -> None:
+    """Write a mask as a PNG of its ids.
+
+    Args:
+        path: The file; its folder is made if missing.
+        mask: (H, W) ids from 0 to 255, any integer dtype.
+    """
+    write_atomically(path, _png(mask.astype(np.uint8, copy=False)))
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file so that it is there complete or not at all.
+
+    Args:
+        path: The file; its folder is made if missing.
+        data: Its content.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_bytes(data)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _all_rows(evaluation: Evaluation) -> list[tuple]:
+    """Return the class rows, the mean and the row of all pixels together."""
+    nan = math.nan
+    labelled = 1.0 if evaluation.confusion.any() else 0.0
+    return [
+        *evaluation.rows(),
+        ("mean", evaluation.mean_iou, evaluation.mean_accuracy, nan),
+        ("all pixels", nan, evaluation.pixel_accuracy, labelled),
+    ]
+
+
+def _percent(value: float) -> str:
+    """Format a fraction of 1."""
+    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _longest_name(evaluation: Evaluation) -> int:
+    """Return the cells that the longest class name takes in a terminal."""
+    return max(Text(name).cell_len for name in evaluation.labels.classes)
+
+
+def _note_line(evaluation: Evaluation) -> str:
+    """Return the evaluation's note as a line, empty if there is none."""
+    return f"{evaluation.note}\n" if evaluation.note else ""
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """Encode (H, W) or (H, W, 3) BGR uint8 as PNG."""
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _mean_of_known(values: np.ndarray) -> float:
+    """Return the mean without NaN, NaN if all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
