@@ -1,0 +1,173 @@
+"""Look at every file of a dataset before training: what is wrong, what it holds."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.data.listing import Pair
+from keras_frm.data.reading import SizeMismatchError, UnknownIdsError
+from keras_frm.data.sources import find_pairs
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `check_data` found.
+
+    Args:
+        labels: The classes.
+        pairs: Number of pairs.
+        unpaired_images: Images without a mask.
+        unpaired_labels: Masks without an image.
+        skipped: Files the reader leaves out on purpose, with the reason; no problem.
+        unreadable: Files that cannot be read, with the error's line.
+        size_mismatches: Images whose mask has another size, with the error's line.
+        unknown_ids: Masks with ids or colours outside the table, with these.
+        class_pixels: Pixels of each class, and last the ignored ones, in sound pairs.
+        class_images: Images each class occurs in, and last those with ignored pixels.
+        image_sizes: (height, width) -> number of sound pairs.
+
+    Example:
+    >>> from keras_frm.data.labels import LabelSet
+    >>> labels = LabelSet("one", ("road",), ((128, 64, 128),))
+    >>> report = DataReport(labels, pairs=2, class_pixels=(3, 1), class_images=(1, 1))
+    >>> report.problems, report.table()[0]
+    (0, {'id': 0, 'class': 'road', 'pixels': 3, 'percent': 75.0, 'images': 1})
+    """
+
+    labels: LabelSet
+    pairs: int
+    unpaired_images: tuple[Path, ...] = ()
+    unpaired_labels: tuple[Path, ...] = ()
+    skipped: tuple[tuple[Path, str], ...] = ()
+    unreadable: tuple[tuple[Path, str], ...] = ()
+    size_mismatches: tuple[tuple[Path, str], ...] = ()
+    unknown_ids: tuple[tuple[Path, tuple], ...] = ()
+    class_pixels: tuple[int, ...] = ()
+    class_images: tuple[int, ...] = ()
+    image_sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+
+    @property
+    def problems(self) -> int:
+        """Number of files that need a correction."""
+        return len(self.problem_rows())
+
+    def table(self) -> list[dict[str, object]]:
+        """Return a row for each class and one for the ignored pixels."""
+        total = max(sum(self.class_pixels), 1)
+        names = (*self.labels.classes, "(ignored)")
+        ids = (*range(self.labels.num_classes), self.labels.ignore_label)
+        return [
+            {
+                "id": train_id,
+                "class": name,
+                "pixels": pixels,
+                "percent": 100 * pixels / total,
+                "images": images,
+            }
+            for train_id, name, pixels, images in zip(
+                ids, names, self.class_pixels, self.class_images, strict=True
+            )
+        ]
+
+    def problem_rows(self) -> list[dict[str, str]]:
+        """Return a row for each problem: what it is, the file and the detail."""
+        found = [
+            *(("image without mask", path, "") for path in self.unpaired_images),
+            *(("mask without image", path, "") for path in self.unpaired_labels),
+            *(("unreadable", path, line) for path, line in self.unreadable),
+            *(("size mismatch", path, line) for path, line in self.size_mismatches),
+            *(
+                ("unknown ids", path, ", ".join(str(value) for value in values))
+                for path, values in self.unknown_ids
+            ),
+        ]
+        return [
+            {"problem": problem, "file": str(path), "detail": detail}
+            for problem, path, detail in found
+        ]
+
+
+def check_data(
+    name: str,
+    root: str | Path | None,
+    split: str | None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> DataReport:
+    """Read every file of a dataset and report what is wrong and what it holds.
+
+    Args:
+        name: "cityscapes", "bdd100k", "camvid" or "folder".
+        root: The dataset's folder.
+        split: "train", "val" or "test"; for "folder" also None or "all".
+        progress: Called with the number of pairs read and the number of all pairs.
+
+    Returns:
+        The report. A bad file stands in it and raises nothing.
+
+    Raises:
+        ValueError: There is no such dataset, or no root is given.
+        DataError: The folders are not where they should be.
+
+    Example:
+    >>> check_data("kitti", "data", "train")
+    Traceback (most recent call last):
+    ValueError: Unknown dataset 'kitti'. Choose one of: ...
+    """
+    listing = find_pairs(name, root, split)
+    unreadable, mismatches, unknown_ids = [], [], []
+    pixels = np.zeros(listing.labels.num_classes + 1, np.int64)
+    images = np.zeros(listing.labels.num_classes + 1, np.int64)
+    sizes: Counter[tuple[int, int]] = Counter()
+
+    def read(pair: Pair) -> tuple[tuple[int, int], np.ndarray] | Exception:
+        try:
+            _, label = listing.read(pair)
+            return label.shape, _count_classes(label, listing.labels)
+        except Exception as error:  # one bad file must not end the check of the others
+            return error
+
+    # Decoding releases Python's lock, so threads read in parallel.
+    with ThreadPoolExecutor() as pool:
+        for done, (pair, result) in enumerate(
+            zip(listing.pairs, pool.map(read, listing.pairs), strict=True), start=1
+        ):
+            if isinstance(result, UnknownIdsError):
+                unknown_ids.append((pair.label, result.values))
+            elif isinstance(result, SizeMismatchError):
+                mismatches.append((pair.image, str(result)))
+            elif isinstance(result, Exception):
+                path = getattr(result, "path", None) or pair.image
+                unreadable.append((Path(path), " ".join(str(result).split())))
+            else:
+                size, counts = result
+                sizes[size] += 1
+                pixels += counts
+                images += counts > 0
+            if progress:
+                progress(done, len(listing.pairs))
+
+    return DataReport(
+        labels=listing.labels,
+        pairs=len(listing.pairs),
+        unpaired_images=listing.unpaired_images,
+        unpaired_labels=listing.unpaired_labels,
+        skipped=listing.skipped,
+        unreadable=tuple(unreadable),
+        size_mismatches=tuple(mismatches),
+        unknown_ids=tuple(unknown_ids),
+        class_pixels=tuple(pixels.tolist()),
+        class_images=tuple(images.tolist()),
+        image_sizes=tuple(sizes.most_common()),
+    )
+
+
+def _count_classes(label: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """Count a label's pixels by class, the ignored ones last: (num_classes + 1,)."""
+    counts = np.bincount(label.ravel(), minlength=256)  # (256,)
+    return np.append(counts[: labels.num_classes], counts[labels.ignore_label])

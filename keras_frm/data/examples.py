@@ -1,0 +1,163 @@
+"""What the pipeline draws from: file pairs or synthetic scenes, by index."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from keras_frm.data.labels import CITYSCAPES, LabelSet
+from keras_frm.data.listing import Listing
+from keras_frm.data.reading import DataError, image_size
+
+_SCENE_SIZE = (256, 512)
+# Split -> index of the first synthetic scene, and how many there are by default.
+_SCENES = {"train": (0, 400), "val": (10_000_000, 100)}
+# Scenes are one fixed dataset: `seed` of load_dataset orders and crops them.
+_SCENE_SEED = 0
+
+_SHOWN_FILES = 6
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a pipeline draws from, whatever it comes from.
+
+    Args:
+        labels: The classes.
+        count: Number of examples.
+        read: Index -> (H, W, 3) uint8 image and (H, W) uint8 label.
+        size: Height and width of all examples, None where they may differ.
+        listing: The files, None for synthetic scenes.
+    """
+
+    labels: LabelSet
+    count: int
+    read: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    size: tuple[int, int] | None
+    listing: Listing | None = None
+
+
+def resize_pair(
+    image: np.ndarray, label: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resize an image and its label.
+
+    Args:
+        image: (H, W, 3) uint8.
+        label: (H, W) uint8.
+        size: New height and width, pixels.
+
+    Returns:
+        (h, w, 3) uint8, area-averaged if it shrinks and bilinear otherwise, and
+        (h, w) uint8, nearest.
+
+    Example:
+    >>> image, label = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
+    >>> [array.shape for array in resize_pair(image, label, (2, 3))]
+    [(2, 3, 3), (2, 3)]
+    """
+    height, width = size
+    if label.shape == (height, width):
+        return image, label
+    shrinks = height <= label.shape[0] and width <= label.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    # INTER_NEAREST takes a pixel's corner, up to half a pixel off; EXACT its centre.
+    return (
+        cv2.resize(image, (width, height), interpolation=method),
+        cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
+    )
+
+
+def file_examples(
+    listing: Listing, resize: tuple[int, int] | None, same_size: bool
+) -> Examples:
+    """Draw from files; warns of the files that are left out.
+
+    Args:
+        listing: The files.
+        resize: Height and width every example gets right after reading.
+        same_size: Refuse an example whose size differs from the first one's.
+
+    Returns:
+        The examples; `read` raises a DataError for a file that is wrong.
+    """
+    _warn_left_out(listing)
+    first = listing.pairs[0].image
+    size = resize
+    if same_size and not resize:
+        size = image_size(first)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        pair = listing.pairs[index]
+        try:
+            image, label = listing.read(pair)
+        except DataError as error:
+            # One class name for `data_error` to find, whichever it was.
+            raise DataError(str(error)) from None
+        if resize:
+            image, label = resize_pair(image, label, resize)
+        if size and label.shape != size:
+            raise DataError(
+                f"Image '{pair.image}' is {label.shape[1]}x{label.shape[0]} and "
+                f"'{first}' is {size[1]}x{size[0]}, so they share no batch. Pass "
+                "batch_size=1 or resize=(height, width)."
+            )
+        return image, label
+
+    return Examples(listing.labels, len(listing.pairs), read, size, listing)
+
+
+def scene_examples(
+    root: str | Path | None,
+    split: str | None,
+    size: tuple[int, int] | None = None,
+    count: int | None = None,
+) -> Examples:
+    """Draw from the procedural scenes.
+
+    Args:
+        root: Must be None: scenes are not read.
+        split: "train" or "val".
+        size: Height and width of a scene, (256, 512) if None.
+        count: Number of scenes, 400 for "train" and 100 for "val" if None.
+
+    Returns:
+        The examples, the same for every call.
+
+    Raises:
+        ValueError: There is such a root, or no such split.
+    """
+    from keras_frm.data.synthetic import render_scene
+
+    if root is not None:
+        raise ValueError("Dataset 'synthetic' is made, not read: pass root=None.")
+    if split not in _SCENES:
+        raise ValueError(
+            f"Dataset 'synthetic' has no split '{split}'. Choose one of: "
+            f"{', '.join(_SCENES)}."
+        )
+    first, default_count = _SCENES[split]
+    size = size or _SCENE_SIZE
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return render_scene(first + int(index), _SCENE_SEED, size)
+
+    return Examples(CITYSCAPES, default_count if count is None else count, read, size)
+
+
+def _warn_left_out(listing: Listing):
+    """Say once what a listing leaves out."""
+    reasons = {
+        "known to be broken": [path for path, _ in listing.skipped],
+        "without a mask": listing.unpaired_images,
+        "without an image": listing.unpaired_labels,
+    }
+    for reason, paths in reasons.items():
+        if paths:
+            shown = ", ".join(path.name for path in paths[:_SHOWN_FILES])
+            more = len(paths) - _SHOWN_FILES
+            shown += f" and {more} more" if more > 0 else ""
+            warnings.warn(f"Left out, {reason}: {shown}", UserWarning, stacklevel=4)

@@ -1,0 +1,66 @@
+"""A user's own images and masks, with the classes in `classes.csv`."""
+
+from pathlib import Path
+
+from keras_frm.data.class_file import read_class_file
+from keras_frm.data.listing import (
+    IMAGE_SUFFIXES,
+    Listing,
+    find_files,
+    key_by_stem,
+    match,
+    require_folder,
+)
+from keras_frm.data.reading import DataError
+
+CLASS_FILE = "classes.csv"
+
+
+def find_pairs(root: str | Path, split: str | None) -> Listing:
+    """List the pairs of a user's own folder.
+
+    An image and its mask have the same path below `images` and `masks`, without the
+    ending. Masks are PNG (or BMP) and hold ids or the colours of `classes.csv`.
+
+    Args:
+        root: The folder that holds `images`, `masks` and `classes.csv`.
+        split: A folder's name below both `images` and `masks`, as "train". None or
+            "all" takes everything below them, with or without split folders.
+
+    Returns:
+        The sorted pairs and what is left over.
+
+    Raises:
+        DataError: A folder or the class file is missing or wrong, or no image has
+            a mask.
+
+    Example:
+    >>> find_pairs("/nowhere", "train")
+    Traceback (most recent call last):
+    keras_frm.data.reading.DataError: There is no folder '/nowhere/images/train'...
+    """
+    root = Path(root).expanduser()
+    below = "" if split in (None, "all") else split
+    layout = (
+        f"{root / 'images' / below}/**.jpg or .png with "
+        f"{root / 'masks' / below}/**.png of the same name, and {root / CLASS_FILE}; "
+        "split 'all' takes images without split folders"
+    )
+    image_folder = require_folder(root / "images" / below, layout)
+    mask_folder = require_folder(root / "masks" / below, layout)
+    labels, ignored_colours = read_class_file(root / CLASS_FILE)
+
+    images = find_files(image_folder, IMAGE_SUFFIXES, deep=True)
+    masks = find_files(mask_folder, [".png", ".bmp"], deep=True)
+    if not masks and find_files(mask_folder, [".jpg", ".jpeg"], deep=True):
+        raise DataError(
+            f"The masks in '{mask_folder}' are JPEG, which changes ids. "
+            "Save them as PNG from their source."
+        )
+    return Listing(
+        labels,
+        *match(
+            key_by_stem(images, image_folder), key_by_stem(masks, mask_folder), layout
+        ),
+        ignored_colours=ignored_colours,
+    )

@@ -1,0 +1,143 @@
+"""What a dataset reader finds on disk: pairs of files, and what is left over."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.data.reading import DataError, read_pair
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image file and its mask file.
+
+    Args:
+        image: Path of the image.
+        label: Path of the mask.
+        train_ids: The mask holds train ids, whatever the label set's `ids` say.
+    """
+
+    image: Path
+    label: Path
+    train_ids: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split of a dataset, sorted.
+
+    Args:
+        labels: The classes.
+        pairs: Images with their masks.
+        unpaired_images: Images without a mask.
+        unpaired_labels: Masks without an image.
+        skipped: Files left out on purpose, each with the reason.
+        ignored_colours: RGB colours that mean "not labelled" in RGB masks.
+
+    Example:
+    >>> from keras_frm.data.labels import CAMVID
+    >>> Listing(CAMVID, pairs=()).labels.num_classes
+    11
+    """
+
+    labels: LabelSet
+    pairs: tuple[Pair, ...]
+    unpaired_images: tuple[Path, ...] = ()
+    unpaired_labels: tuple[Path, ...] = ()
+    skipped: tuple[tuple[Path, str], ...] = ()
+    ignored_colours: frozenset[tuple[int, int, int]] = frozenset()
+
+    def read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """Read a pair: (H, W, 3) uint8 RGB and (H, W) uint8 train ids."""
+        return read_pair(
+            pair.image,
+            pair.label,
+            self.labels,
+            train_ids=pair.train_ids,
+            ignored_colours=self.ignored_colours,
+        )
+
+
+def require_folder(folder: Path, layout: str) -> Path:
+    """Return `folder`, or raise a DataError that says how the layout should be."""
+    if folder.is_dir():
+        return folder
+    found = ""
+    if folder.parent.is_dir():
+        names = sorted(p.name for p in folder.parent.iterdir() if p.is_dir())
+        found = f" '{folder.parent}' holds {', '.join(names[:10]) or 'no folders'}."
+    raise DataError(f"There is no folder '{folder}'.{found} Expected: {layout}.")
+
+
+def find_files(folder: Path, suffixes: Iterable[str], *, deep: bool) -> list[Path]:
+    """List a folder's files with one of the endings, case ignored, sorted.
+
+    Files whose name starts with a dot are left out: macOS writes `._name.png`
+    beside every file it copies to a foreign disk.
+    """
+    endings = tuple(suffixes)
+    candidates = folder.rglob("*") if deep else folder.iterdir()
+    return sorted(
+        path
+        for path in candidates
+        if path.name.lower().endswith(endings)
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+def key_by_stem(
+    files: Iterable[Path], folder: Path, suffix: str = ""
+) -> dict[str, Path]:
+    """Key files by their path inside `folder` without ending and without `suffix`."""
+    keyed: dict[str, Path] = {}
+    for path in files:
+        key = path.relative_to(folder).with_suffix("").as_posix()
+        key = key.removesuffix(suffix)
+        if key in keyed:
+            raise DataError(
+                f"'{keyed[key]}' and '{path}' have one stem, so their partner is "
+                "ambiguous. Remove or rename one of them."
+            )
+        keyed[key] = path
+    return keyed
+
+
+def match(
+    images: Mapping[str, Path], masks: Mapping[str, Path], layout: str
+) -> tuple[tuple[Pair, ...], tuple[Path, ...], tuple[Path, ...]]:
+    """Pair the files with equal keys.
+
+    Args:
+        images: Key -> image.
+        masks: Key -> mask.
+        layout: How the folders should look, for the error.
+
+    Returns:
+        The pairs, the images and the masks that are left over, each sorted.
+
+    Raises:
+        DataError: There is no pair at all.
+
+    Example:
+    >>> match({"a": Path("a.jpg"), "b": Path("b.jpg")}, {"a": Path("a.png")}, "")[1]
+    (PosixPath('b.jpg'),)
+    """
+    pairs = tuple(
+        Pair(images[key], masks[key]) for key in sorted(images.keys() & masks.keys())
+    )
+    if not pairs:
+        raise DataError(
+            f"No image has a mask: {len(images)} images and {len(masks)} masks were "
+            f"found. Expected: {layout}."
+        )
+    return (
+        pairs,
+        tuple(images[key] for key in sorted(images.keys() - masks.keys())),
+        tuple(masks[key] for key in sorted(masks.keys() - images.keys())),
+    )

@@ -1,0 +1,247 @@
+"""Images and masks from disk, checked: a bad file is one clear error, never a crash."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.data.mask_ids import map_colours, map_ids
+
+# Formats that Pillow may open: the fewer decoders, the smaller the attack surface.
+_IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_MASK_FORMATS = ("PNG", "BMP")
+_MAX_FILE_BYTES = 512 * 2**20
+_SHOWN_VALUES = 8
+
+
+class DataError(ValueError):
+    """What is wrong with a data file, in one line; `path` if it cannot be read."""
+
+    def __init__(self, message: str, path: str | Path | None = None):
+        super().__init__(message)
+        self.path = path
+
+
+class SizeMismatchError(DataError):
+    """An image and its mask have different sizes."""
+
+
+class UnknownIdsError(DataError):
+    """A mask holds ids or colours outside the table; they are in `values`."""
+
+    def __init__(self, message: str, values: tuple):
+        super().__init__(message)
+        self.values = values
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as RGB.
+
+    The orientation tag of EXIF is ignored on purpose: masks are painted on the
+    stored pixels, and a rotation of the image alone would part the two.
+
+    Args:
+        path: A PNG, JPEG, BMP or WebP file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: The file is missing, empty, truncated or not an image.
+
+    Example:
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "red.png")
+    >>> Image.new("RGB", (4, 2), (255, 0, 0)).save(path)
+    >>> read_image(path).shape, read_image(path)[0, 0].tolist()
+    ((2, 4, 3), [255, 0, 0])
+    """
+    data = _read_bytes(path)
+    # The header alone: refuses what is no image and what would decode to gigabytes.
+    kind = _open(path, data, _IMAGE_FORMATS).format
+    if kind == "JPEG" and not _has_end_of_jpeg(data):
+        raise _unreadable(path, "it is truncated")
+    # OpenCV decodes large JPEGs in half of Pillow's time.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
+    except cv2.error as error:
+        raise _unreadable(path, error.err) from error
+    if bgr is None:
+        raise _unreadable(path, "its pixel data is damaged or truncated")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def read_mask(
+    path: str | Path,
+    labels: LabelSet,
+    *,
+    train_ids: bool = False,
+    ignored_colours: Iterable[tuple[int, int, int]] = (),
+) -> np.ndarray:
+    """Read a mask as train ids.
+
+    Grey (8 or 16 bits) and palette masks hold ids; RGB masks hold the colours of
+    `labels.palette`.
+
+    Args:
+        path: A PNG or BMP file.
+        labels: The label set that says what the stored ids mean.
+        train_ids: The mask holds train ids, whatever `labels.ids` says.
+        ignored_colours: Colours of RGB masks that mean "not labelled".
+
+    Returns:
+        (H, W) uint8 train ids, `labels.ignore_label` where a pixel counts nowhere.
+
+    Raises:
+        UnknownIdsError: An id or a colour stands in no table.
+        DataError: The file is missing, empty, truncated or not a mask.
+
+    Example:
+    >>> import os, tempfile
+    >>> from keras_frm.data.labels import CITYSCAPES
+    >>> path = os.path.join(tempfile.mkdtemp(), "car.png")
+    >>> Image.new("L", (2, 1), 26).save(path)
+    >>> read_mask(path, CITYSCAPES)
+    array([[13, 13]], dtype=uint8)
+    """
+    stored = _read_stored_mask(path)
+    if stored.ndim == 3:
+        mask, unknown = map_colours(stored, labels, ignored_colours)
+        remedy = "give the class its colour"
+    else:
+        mask, unknown = map_ids(stored, labels, train_ids=train_ids)
+        remedy = "add them to it"
+    if unknown:
+        kind = "colours" if stored.ndim == 3 else "ids"
+        shown = ", ".join(str(value) for value in unknown[:_SHOWN_VALUES])
+        more = len(unknown) - _SHOWN_VALUES
+        shown += f" and {more} more" if more > 0 else ""
+        raise UnknownIdsError(
+            f"Mask '{path}' holds {kind} that are not in the label table "
+            f"'{labels.name}': {shown}. Correct the mask, or {remedy}.",
+            unknown,
+        )
+    return mask
+
+
+def read_pair(
+    image: str | Path,
+    label: str | Path,
+    labels: LabelSet,
+    *,
+    train_ids: bool = False,
+    ignored_colours: Iterable[tuple[int, int, int]] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image and its mask, which must have one size.
+
+    Args:
+        image: As for `read_image`.
+        label: As for `read_mask`, with the arguments that follow.
+        labels: As for `read_mask`.
+        train_ids: As for `read_mask`.
+        ignored_colours: As for `read_mask`.
+
+    Returns:
+        (H, W, 3) uint8 RGB and (H, W) uint8 train ids.
+
+    Raises:
+        SizeMismatchError: The two have different sizes.
+        DataError: As for `read_image` and `read_mask`.
+    """
+    pixels = read_image(image)
+    mask = read_mask(
+        label, labels, train_ids=train_ids, ignored_colours=ignored_colours
+    )
+    if pixels.shape[:2] != mask.shape:
+        raise SizeMismatchError(
+            f"Image '{image}' is {_size(pixels)} and its mask '{label}' is "
+            f"{_size(mask)}. Make both the same size, or remove the pair."
+        )
+    return pixels, mask
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Read the size of an image, (height, width) in pixels, from its header."""
+    with _open(path, _read_bytes(path), _IMAGE_FORMATS) as image:
+        return image.height, image.width
+
+
+def _read_stored_mask(path: str | Path) -> np.ndarray:
+    """Return what a mask stores: (H, W) integers or (H, W, 3) uint8 colours."""
+    data = _read_bytes(path)
+    # Readers scale 1, 2 and 4 bit grey to 0..255, or do not: the ids are ambiguous.
+    if data.startswith(b"\x89PNG") and data[25:26] == b"\0" and data[24] < 8:
+        raise DataError(
+            f"Mask '{path}' has {data[24]} bit grey samples, which readers disagree "
+            "about. Save it with 8 bits.",
+            path,
+        )
+    # Pillow, because it gives the indices of a palette PNG, as BDD100K ships;
+    # OpenCV and TensorFlow expand them to the colours of the palette.
+    with _open(path, data, _MASK_FORMATS) as image:
+        try:
+            if image.mode in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
+                return np.array(image)  # (H, W)
+            if image.mode in ("RGB", "RGBA"):
+                return np.array(image.convert("RGB"))  # (H, W, 3)
+        except Exception as error:  # damaged files raise almost anything in Pillow
+            raise _unreadable(path, error) from error
+        raise DataError(
+            f"Mask '{path}' has the pixel type '{image.mode}'. Save it as 8 or 16 "
+            "bit grey, as palette or as RGB.",
+            path,
+        )
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    """Return a file's content; a FIFO or a device is no file."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise DataError(f"There is no file '{path}'. Check the path.", path)
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise _unreadable(path, f"it is over {_MAX_FILE_BYTES >> 20} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+    if not data:
+        raise _unreadable(path, "it is empty")
+    return data
+
+
+def _open(path: str | Path, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Read an image's header with Pillow, whose limits on size stay on."""
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except Image.UnidentifiedImageError as error:
+        raise _unreadable(path, f"it is not {' or '.join(formats)}") from error
+    except Exception as error:  # damaged files raise almost anything in Pillow
+        raise _unreadable(path, error) from error
+
+
+def _has_end_of_jpeg(data: bytes) -> bool:
+    """Say whether the last scan of a JPEG is closed.
+
+    libjpeg fills what is missing with grey and only warns (OpenCV 4 passes that on
+    as success). Neither marker can occur inside a scan, so the end marker must come
+    after the last start of scan; bytes behind it, as cameras add, do no harm.
+    """
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def _size(array: np.ndarray) -> str:
+    """Write an array's size as people do, width first."""
+    return f"{array.shape[1]}x{array.shape[0]}"
+
+
+def _unreadable(path: str | Path, reason: object) -> DataError:
+    """Build the one line for a file that cannot be read."""
+    reason = " ".join(str(reason).split())
+    return DataError(
+        f"Cannot read '{path}': {reason}. Replace the file or remove its pair.", path
+    )
