@@ -416,6 +416,8 @@ def test_confusion_picture_shows_the_matrix():
     wrong = confusion_picture(np.array([[0, 9], [9, 0]]), names)
     assert right.shape == wrong.shape
     assert (right != wrong).any()
+    long = confusion_picture(np.array([[9, 0], [0, 9]]), ["one", "x" * 5000])
+    assert long.shape == right.shape
     larger = confusion_picture(np.eye(40), [str(n) for n in range(40)])
     assert larger.shape > right.shape
     with pytest.raises(ValueError, match="does not fit 2 names"):
@@ -458,8 +460,17 @@ def test_submission_refuses_wrong_files(tmp_path):
     with pytest.raises(ValueError, match="same frame"):
         write("a_000000_000000_leftImg8bit.png", "a_000000_000000.png")
     missing = tmp_path / "a_000000_000000_leftImg8bit.png"
-    with pytest.raises(FileNotFoundError, match="no image"):
+    with pytest.raises(ValueError, match="no file"):
         write(missing)
     missing.write_bytes(b"no image")
-    with pytest.raises(ValueError, match="not an image"):
+    with pytest.raises(ValueError, match="Cannot read"):
         write(missing)
+
+
+def test_submission_refuses_masks_of_another_size(tmp_path):
+    source = tmp_path / "a_000000_000000_leftImg8bit.png"
+    cv2.imwrite(str(source), IMAGE)
+    with pytest.raises(ValueError, match=r"is \(2, 4\), the image \(4, 4\)"):
+        cityscapes_server.write_submission(
+            lambda image: LABEL[:2], [source], tmp_path / "out"
+        )

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from keras_frm.data.labels import CITYSCAPES
+from keras_frm.data.reading import read_image
 from keras_frm.evaluation.report import write_mask
 
 # <city>_<sequence>_<frame>, as image files begin.
@@ -94,8 +94,8 @@ def write_submission(
         The files written, in the order of the images.
 
     Raises:
-        FileNotFoundError: If an image is missing.
-        ValueError: If a file is no image, two share a name, or a mask does not fit.
+        ValueError: If an image is missing or damaged, two are of one frame, or a mask
+            does not fit.
     """
     image_files = [Path(file) for file in image_files]
     names = [submission_name(file) for file in image_files]
@@ -103,7 +103,7 @@ def write_submission(
         raise ValueError("Two images are of the same frame; the server takes one each.")
     written = []
     for file, name in zip(image_files, names, strict=True):
-        image = _read_image(file)  # (H, W, 3)
+        image = read_image(file)  # (H, W, 3)
         mask = to_label_ids(segment(image))  # (H, W)
         if mask.shape != image.shape[:2]:
             raise ValueError(
@@ -115,13 +115,3 @@ def write_submission(
         if progress is not None:
             progress(len(written), len(names))
     return written
-
-
-def _read_image(file: Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB."""
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no image {file}.")
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{file} is not an image that OpenCV can read.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -49,8 +49,12 @@ def confusion_picture(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarr
     cells = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     bar = figure.colorbar(cells, ax=axes, shrink=0.6)
     bar.set_label("% of the labelled pixels")
-    # Names are text, never formulas.
-    names = {"labels": list(classes), "fontsize": 8, "parse_math": False}
+    # Names are text, never formulas, and must leave room for the matrix.
+    names = {
+        "labels": [name[:24] for name in classes],
+        "fontsize": 8,
+        "parse_math": False,
+    }
     axes.set_xticks(range(count), rotation=90, **names)
     axes.set_yticks(range(count), **names)
     axes.set_xlabel("predicted")

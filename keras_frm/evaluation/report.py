@@ -115,7 +115,7 @@ def to_text(evaluation: Evaluation) -> str:
     >>> [line.split() for line in text.splitlines() if "mean" in line]
     [['mean', '62.50', '87.50', '-']]
     """
-    table = Table(box=None)
+    table = Table(box=None, pad_edge=False)
     for position, title in enumerate(_HEADER):
         table.add_column(title, justify="right" if position else "left", no_wrap=True)
     for name, *values in _all_rows(evaluation):
