@@ -1,6 +1,7 @@
 """Bilinear resizing to another tensor's size."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -20,7 +21,10 @@ def resize_like(x, reference):
     height, width = ops.shape(reference)[1:3]
     if (height, width) == tuple(x.shape[1:3]):
         return x
-    return ops.image.resize(x, (height, width), interpolation="bilinear")
+    if isinstance(height, int) and isinstance(width, int):
+        return ops.image.resize(x, (height, width), interpolation="bilinear")
+    # keras.ops compares the size with 0 in Python, so it must be known there.
+    return tf.cast(tf.image.resize(x, (height, width)), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
