@@ -18,13 +18,13 @@ def resize_like(x, reference):
     Returns:
         (B, H, W, C) tensor of the dtype of `x`.
     """
-    height, width = ops.shape(reference)[1:3]
-    if (height, width) == tuple(x.shape[1:3]):
+    known = tuple(reference.shape[1:3])
+    if None not in known and known == tuple(x.shape[1:3]):
         return x
-    if isinstance(height, int) and isinstance(width, int):
-        return ops.image.resize(x, (height, width), interpolation="bilinear")
+    if None not in known:
+        return ops.image.resize(x, known, interpolation="bilinear")
     # keras.ops compares the size with 0 in Python, so it must be known there.
-    return tf.cast(tf.image.resize(x, (height, width)), x.dtype)
+    return tf.cast(tf.image.resize(x, tf.shape(reference)[1:3]), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
