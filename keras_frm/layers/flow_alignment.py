@@ -84,10 +84,11 @@ def sample_bilinear(x, rows, columns):
             (left, left + 1 - columns),
             (left + 1, columns - left),
         ):
-            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = row_weight * column_weight * ops.cast(inside, rows.dtype)
-            r = ops.cast(ops.clip(row, 0, height - 1), "int32")
-            c = ops.cast(ops.clip(column, 0, width - 1), "int32")
+            weight = row_weight * column_weight
+            r, c = ops.cast(row, "int32"), ops.cast(column, "int32")
+            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+            weight = weight * ops.cast(inside, rows.dtype)
+            r, c = ops.clip(r, 0, height - 1), ops.clip(c, 0, width - 1)
             values = ops.take(flat, first + r * width + c, axis=0)  # (B, H, W, C)
             total = total + values * ops.cast(ops.expand_dims(weight, -1), x.dtype)
     return total
