@@ -1,0 +1,75 @@
+"""A progress bar over the whole training, with losses and time left."""
+
+import keras
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_SHOWN = ("loss", "cross_entropy", "contrastive", "mean_iou")
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Show epoch, step, losses, mean IoU and the time left on one line.
+
+    After each epoch a line with its logs stays on the screen.
+
+    Args:
+        console: Where to write; standard error by default.
+    """
+
+    def __init__(self, console: Console | None = None):
+        super().__init__()
+        self.progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console or Console(stderr=True),
+        )
+
+    def on_train_begin(self, logs=None):
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        total = epochs * steps if steps else None
+        self.task = self.progress.add_task("", total=total, epoch=f"0/{epochs}")
+        self.done = 0
+        self.progress.start()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.progress.update(self.task, epoch=f"{epoch + 1}/{self.params['epochs']}")
+        self.before_epoch = self.done = epoch * (self.params["steps"] or 0)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done = self.before_epoch + batch + 1
+        self.progress.update(
+            self.task, completed=self.done, description=describe(logs, _SHOWN)
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.progress.console.print(f"epoch {epoch + 1}: {describe(logs)}")
+
+    def on_train_end(self, logs=None):
+        self.progress.stop()
+
+
+def describe(logs: dict | None, names: tuple[str, ...] | None = None) -> str:
+    """Return logs as "name value" pairs.
+
+    Args:
+        logs: Name -> number.
+        names: Which of them, in this order; None for all.
+
+    Example:
+    >>> describe({"loss": 1.23456, "mean_iou": 0.5}, ("mean_iou",))
+    'mean_iou 0.5'
+    """
+    logs = logs or {}
+    chosen = [name for name in (names or logs) if name in logs]
+    return "  ".join(f"{name} {float(logs[name]):.4g}" for name in chosen)

@@ -1,0 +1,130 @@
+"""A run folder: what a training leaves behind, and how it is read again."""
+
+import dataclasses
+import json
+import os
+import uuid
+from pathlib import Path
+
+import keras
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.models.weights import load_network
+
+CONFIG = "config.json"
+LOG = "log.csv"
+BEST = "best.keras"
+LAST = "last.keras"
+
+
+def create(folder: str | os.PathLike, config: dict, labels: LabelSet) -> Path:
+    """Make a new run folder with its configuration.
+
+    Args:
+        folder: Path of the folder. It must be new or empty.
+        config: Settings of the training, as JSON can hold them.
+        labels: Classes the model is trained on.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The folder holds something already.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{folder} is not empty; name another run folder with --out, or remove it."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**config, "labels": _labels_to_json(labels)}
+    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is there whole or not at all."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save a model to a file that is there whole or not at all."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        model.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_trained(
+    path: str | os.PathLike, labels: LabelSet | None = None
+) -> tuple[keras.Model, LabelSet]:
+    """Load a trained network and its classes.
+
+    Args:
+        path: A run folder (its best weights are taken), or a `.keras` file. Beside
+            the file lies the run's `config.json`, unless `labels` says the classes.
+        labels: Classes of the model, where no `config.json` says them.
+
+    Returns:
+        The plain network and its label set.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no classes are known.
+        ValueError: The file is damaged or has another number of classes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = next((path / n for n in (BEST, LAST) if (path / n).is_file()), path)
+        if path.is_dir():
+            raise FileNotFoundError(f"{path} is no run folder: it has no {BEST}.")
+    network = load_network(path)
+    if labels is None:
+        labels = load_labels(path.parent)
+    found = network.output.shape[-1]
+    if found != labels.num_classes:
+        raise ValueError(
+            f"The model in {path} has {found} classes and the label set "
+            f"'{labels.name}' has {labels.num_classes}; name the right preset."
+        )
+    return network, labels
+
+
+def load_labels(folder: Path) -> LabelSet:
+    """Return the label set of a run folder.
+
+    Raises:
+        FileNotFoundError: The folder has no configuration.
+        ValueError: The configuration is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no {CONFIG} beside the model in {folder}, so its classes are "
+            "unknown; pass --preset."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        return LabelSet(
+            name=str(content["name"]),
+            classes=tuple(str(name) for name in content["classes"]),
+            palette=tuple(_colour(colour) for colour in content["palette"]),
+            ignore_label=int(content["ignore_label"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}); pass --preset.") from error
+
+
+def _labels_to_json(labels):
+    """Return a label set as JSON can hold it; ids of files are not kept."""
+    content = dataclasses.asdict(labels)
+    return {key: content[key] for key in ("name", "classes", "palette", "ignore_label")}
+
+
+def _colour(colour):
+    """Return an RGB colour from JSON."""
+    red, green, blue = (int(value) for value in colour)
+    return red, green, blue

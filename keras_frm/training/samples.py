@@ -1,0 +1,51 @@
+"""Sample predictions while training."""
+
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.evaluation.report import write_atomically
+from keras_frm.runtime.draw import grid, overlay, side_by_side
+
+
+class Samples(keras.callbacks.Callback):
+    """Draw image, label and prediction of a few images as the training goes on.
+
+    Args:
+        folder: Folder of the pictures, `epoch_0001.png` and so on.
+        dataset: Batches of (image, label); the first few images are drawn.
+        labels: Names and colours.
+        every: Epochs between two pictures; the last epoch is always drawn.
+        count: Number of images.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dataset: tf.data.Dataset,
+        labels: LabelSet,
+        every: int = 10,
+        count: int = 4,
+    ):
+        super().__init__()
+        self.folder = folder
+        self.labels = labels
+        self.every = every
+        self.pairs = list(dataset.unbatch().take(count).as_numpy_iterator())
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        rows = []
+        for image, label in self.pairs:
+            logits = self.model.predict_on_batch(image[None])  # (1, H, W, C)
+            mask = logits[0].argmax(-1).astype(np.uint8)  # (H, W)
+            row = side_by_side(image, label, mask, self.labels)
+            rows.append(grid([row, overlay(image, mask, self.labels.palette)], 1))
+        picture = grid(rows, columns=2)
+        _, png = cv2.imencode(".png", picture[..., ::-1])
+        write_atomically(self.folder / f"epoch_{epoch + 1:04d}.png", png.tobytes())
