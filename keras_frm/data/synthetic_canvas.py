@@ -91,15 +91,19 @@ class Canvas:
         matrix = cv2.getPerspectiveTransform(
             corners.astype(np.float32), (quad - (left, top)).astype(np.float32)
         )
+        # Linear interpolation takes four times as long; supersampling smooths, too.
         warped = cv2.warpPerspective(
             texture,
             matrix,
             (right - left, bottom - top),
+            flags=cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_REPLICATE,
         )
         inside = self._mask(quad, box)
-        solid = cv2.min(inside, cv2.extractChannel(warped, 3))
-        solid = cv2.compare(solid, 127, cv2.CMP_GT)
+        solid = inside
+        if texture[..., 3].min() < 255:
+            solid = cv2.min(inside, cv2.extractChannel(warped, 3))
+            solid = cv2.compare(solid, 127, cv2.CMP_GT)
         self._put(warped, solid, inside if label_holes else solid, box, label)
 
     def stamp(self, sprite: np.ndarray, box: np.ndarray, label: int) -> None:
@@ -125,12 +129,16 @@ class Canvas:
         size = (self.width // SUPERSAMPLING, self.height // SUPERSAMPLING)
         image = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
         ids = cv2.extractChannel(self.pixels, 3)
-        a, b, c, d = ids[::2, ::2], ids[::2, 1::2], ids[1::2, ::2], ids[1::2, 1::2]
+        label = ids[::2, ::2].copy()
+        others = ids[::2, 1::2], ids[1::2, ::2], ids[1::2, 1::2]
         # The majority of the four: any single one would shift the label by a quarter
         # pixel against the image.
+        mixed = (label != others[0]) | (label != others[1]) | (label != others[2])
+        where = np.nonzero(mixed)
+        a, (b, c, d) = label[where], (other[where] for other in others)
         rest = np.where((b == c) | (b == d), b, np.where(c == d, c, a))
-        label = np.where((a == b) | (a == c) | (a == d), a, rest)
-        return np.ascontiguousarray(image[..., :3]), label
+        label[where] = np.where((a == b) | (a == c) | (a == d), a, rest)
+        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB), label
 
     def _bounds(self, points: np.ndarray) -> tuple[int, int, int, int]:
         """Return left, top, right, bottom of the visible bounding box."""

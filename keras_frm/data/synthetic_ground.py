@@ -194,13 +194,11 @@ def _ground_noise(rng, depth: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Sample noise that lies on the ground, (rows, columns), fading with distance."""
     texel = 0.06  # metres
     depth, slope = depth.astype(np.float32), slope.astype(np.float32)
-    maps = np.empty((2, len(depth), len(slope)), np.float32)
-    maps[0] = depth[:, None] * slope / texel + rng.uniform(0, 256)
-    maps[1] = depth[:, None] / texel + rng.uniform(0, 256)
-    coarse = cv2.remap(
-        noise_tile(1.0), maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    grain = noise_patch(rng, maps.shape[1:], 0.3)
+    across, along = (int(start) for start in rng.integers(256, size=2))
+    columns = (depth[:, None] * slope / texel).astype(np.int32) + across
+    rows = (depth / texel).astype(np.int32)[:, None] + along
+    coarse = noise_tile(1.0)[rows % 256, columns % 256]
+    grain = noise_patch(rng, coarse.shape, 0.3)
     # Far away a pixel covers many texels and their mean.
     near = np.minimum(1.0, 14.0 / depth).astype(np.float32)[:, None]
     return (0.9 * coarse + 0.6 * grain) * near + 0.25 * grain

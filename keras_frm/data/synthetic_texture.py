@@ -47,7 +47,7 @@ def noise_patch(
         (rng.integers(_TILE) + np.arange(side) * step).astype(np.int64) % _TILE
         for side in shape
     )
-    return noise_tile(roughness)[rows[:, None], columns]
+    return noise_tile(roughness)[rows][:, columns]
 
 
 class Texture(NamedTuple):

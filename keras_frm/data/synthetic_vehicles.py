@@ -158,8 +158,10 @@ def _mesh(name: str) -> tuple[np.ndarray, tuple[_Face, ...]]:
                     add(strip(low, high, side - 0.12, side + 0.12), "tyre")
             surface += 1
         for side in (-1, 1):
-            # Every polygon runs counterclockwise seen from outside.
-            add([(along, side, up) for along, up in corners[::-side]], paint)
+            # Every polygon runs counterclockwise seen from outside, and turns that way
+            # in its first corner, which tells its normal.
+            ring = corners if side < 0 else np.roll(corners[::-1], 2, axis=0)
+            add([(along, side, up) for along, up in ring], paint)
             for window in windows:
                 add([(along, side, up) for along, up in window[::-side]], "glass")
             for middle in vehicle.wheels:
@@ -196,14 +198,13 @@ def draw_vehicle(view: View, item: Item) -> None:
     colours = view.light.shade(
         np.array([palette[face.colour] for face in faces]), normals, world[first, 2]
     )
-    depth, leader = {}, {}
-    for i, face in enumerate(faces):
-        if face.surface not in leader:
-            leader[face.surface] = i
-            depth[face.surface] = world[face.start : face.stop, 2].mean()
+    # The first face of a surface tells its depth and whether it is seen at all.
+    count = np.diff(first, append=len(world))
+    depth = np.add.reduceat(world[:, 2], first) / count
+    leader = {face.surface: i for i, face in reversed(list(enumerate(faces)))}
     label = TRAIN_ID[VEHICLES[item.kind].label]
     small = view.camera.scale(item.z) * item.height < 16
-    for i in sorted(range(len(faces)), key=lambda i: -depth[faces[i].surface]):
+    for i in sorted(range(len(faces)), key=lambda i: -depth[leader[faces[i].surface]]):
         face = faces[i]
         detail = face.colour in ("plate", "hub", "seam", "board")
         if facing[leader[face.surface]] and not (small and detail):
