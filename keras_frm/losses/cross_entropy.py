@@ -22,7 +22,8 @@ class CrossEntropy(keras.losses.Loss):
     Call:
         y_true: (B, H, W) or (B, H, W, 1) integer labels.
         y_pred: (B, H, W, C) logits.
-        sample_weight: (B,) for images or (B, H, W) for pixels, or None.
+        sample_weight: (B,) or (B, 1) for images, (B, H, W) or (B, H, W, 1) for pixels,
+            or None.
 
     Example:
     >>> labels, logits = [[[0, 255]]], [[[[2.0, 0.0], [0.0, 9.0]]]]
@@ -67,7 +68,7 @@ class CrossEntropy(keras.losses.Loss):
         sample_weight = ops.convert_to_tensor(sample_weight, self.dtype)
         if len(sample_weight.shape) == 4:
             sample_weight = ops.squeeze(sample_weight, axis=-1)  # (B, H, W)
-        if len(sample_weight.shape) <= 1:
+        if len(sample_weight.shape) <= 2:  # (B,), or (B, 1) as Keras may pass it
             sample_weight = ops.reshape(sample_weight, (-1, 1, 1))  # (B, 1, 1)
         return weights * sample_weight
 
