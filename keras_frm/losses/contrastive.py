@@ -135,6 +135,10 @@ class PixelContrastiveLoss(keras.losses.Loss):
 
 
 def normalize(x):
-    """Scale each vector of the last axis to length 1; a zero vector stays zero."""
+    """Scale each vector of the last axis to length 1; a zero vector stays zero.
+
+    It has no direction, so no gradient either: the limit's is too large for float16.
+    """
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(squared, 1e-12))
+    nonzero = squared > 1e-12
+    return ops.where(nonzero, x * ops.rsqrt(ops.where(nonzero, squared, 1.0)), 0.0)
