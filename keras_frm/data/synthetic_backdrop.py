@@ -96,7 +96,7 @@ def _distant_fronts(view: View) -> list[np.ndarray]:
     fronts = []
     for depth in rng.uniform(130, 260, 3):
         style = random_facade(rng, light.zenith)
-        front = facade(rng, style, 24, 18, 0.7 * view.camera.scale(depth))
+        front = facade(rng, style, 24, 18, (40, 56))
         clear = np.full(front.tones.shape[1], light.clearness(depth))
         fronts.append(front.lit(light.irradiance(-FORWARD), clear, light.skyline))
     return fronts

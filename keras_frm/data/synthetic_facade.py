@@ -8,7 +8,6 @@ from keras_frm.data.synthetic_texture import (
     Texture,
     noise_patch,
     random_wall_colour,
-    shape_of,
 )
 
 _WALL, _COURSE, _TRIM, _GLASS, _DOOR, _BOARD = 0, 1, 2, 3, 6, 7  # palette; glass has 3
@@ -52,21 +51,18 @@ def random_facade(rng: np.random.Generator, sky: np.ndarray) -> FacadeStyle:
 
 
 def facade(
-    rng: np.random.Generator,
-    style: FacadeStyle,
-    length: float,
-    height: float,
-    ppm: float,
+    rng: np.random.Generator, style: FacadeStyle, length: float, height: float, shape
 ) -> Texture:
-    """Paint a house front of length x height metres at ppm pixels per metre.
+    """Paint a house front of length x height metres in (rows, columns) texels.
 
     Example:
     >>> rng = np.random.default_rng(0)
     >>> style = random_facade(rng, np.array([90.0, 130.0, 190.0]))
-    >>> facade(rng, style, length=12, height=9, ppm=4).tones.shape
+    >>> facade(rng, style, length=12, height=9, shape=(36, 48)).tones.shape
     (36, 48)
     """
-    rows, columns = shape = shape_of(length, height, ppm)
+    rows, columns = shape
+    ppm = rows / height
     tones = np.full(shape, _WALL, np.uint8)
     if style.courses * ppm >= 3:
         tones[:: round(style.courses * ppm)] = _COURSE

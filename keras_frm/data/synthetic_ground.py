@@ -103,13 +103,16 @@ def light_ground(view: View, items: Sequence[Item]) -> None:
     open_sky *= 128 * clear
     sunny *= 128 * clear
     ambient = light.irradiance(UP) - light.sunlight * max(light.sun[1], 0)
-    gain = np.full((rows, columns, 4), 128, np.uint8)
+    planes = []
     for channel in range(3):
         factor = open_sky * float(ambient[channel])
         factor += sunny * float(light.sunlight[channel])
-        gain[..., channel] = np.minimum(factor, 255)
+        planes.append(np.minimum(factor, 255).astype(np.uint8))
     # 128 in the fourth channel multiplies the label by exactly one.
-    gain = cv2.resize(gain, region.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    planes.append(np.full((rows, columns), 128, np.uint8))
+    gain = cv2.resize(
+        cv2.merge(planes), region.shape[1::-1], interpolation=cv2.INTER_NEAREST
+    )
     haze = np.zeros((rows, 1, 4), np.uint8)
     haze[:, 0, :3] = light.skyline * (1 - clear)
     haze = cv2.resize(haze, region.shape[1::-1], interpolation=cv2.INTER_NEAREST)
@@ -126,7 +129,7 @@ def _strip(view: View, start, stop, near, far, colour, label) -> None:
     """Fill the ground between two lines along the road and two distances."""
     if near >= far:
         return
-    z = np.geomspace(near, far, 40 if far > 60 else 12)
+    z = np.geomspace(near, far, 28 if far > 60 else 8)
     border = np.concatenate(
         [view.road.ground(start, z), view.road.ground(stop, z)[::-1]]
     )

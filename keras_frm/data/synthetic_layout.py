@@ -162,7 +162,7 @@ def _frontage(rng, district, road, walk_end, front, crossing) -> list[Item]:
             box = (rng.uniform(7, 14), rng.uniform(*district.height))
             item = _along(road, draw_building, line, z, stop, *box, order=stop + 0.6)
             items.append(item._replace(kind=district.pitched))
-        if kind != "building":
+        if kind != "building" and z < 65:
             for share in np.sort(
                 rng.random(rng.poisson(0.8 + 1.4 * district.greenness))
             ):
@@ -179,7 +179,7 @@ def _kerbside(rng, district, road, edge, crossing) -> list[Item]:
     items = []
     if rng.random() < 0.25 + 0.7 * district.trees:
         z = rng.uniform(4, 14)
-        while z < 80:
+        while z < 60:
             items.append(_tree(rng, road, edge + side * rng.uniform(0.8, 1.4), z))
             z += 10 / district.trees * rng.uniform(0.5, 1.4)
     z = rng.uniform(5, 16)

@@ -27,8 +27,8 @@ def draw_building(view: View, item: Item) -> None:
     if view.rng.random() < item.kind:
         _draw_roof(view, item)
 
-    def paint(rng, length, height, ppm):
-        return facade(rng, style, length, height, ppm)
+    def paint(rng, length, height, shape):
+        return facade(rng, style, length, height, shape)
 
     _draw_sides(view, item, paint, _BUILDING)
 
@@ -123,8 +123,10 @@ def _draw_plane(
     if max(quad[:, 0]) < 0 or min(quad[:, 0]) > view.canvas.width:
         return
     length = np.hypot(*(stop - start)[[0, 2]])
-    ppm = np.clip(view.camera.scale(max(start[2], 6.0)), 0.8, 140 / max(length, height))
-    texture = paint(view.rng, length, height, ppm)
+    extent = quad.max(axis=0) - quad.min(axis=0)  # pixels
+    # Twice the pixels along: the near end is stretched at the cost of the far one.
+    shape = int(min(max(1.2 * extent[1], 4), 110)), int(min(max(2 * extent[0], 4), 150))
+    texture = paint(view.rng, length, height, shape)
     normal = np.array([start[2] - stop[2], 0.0, stop[0] - start[0]]) / max(length, 1e-6)
     normal *= -np.sign(normal @ start) or 1.0
     # Light and haze at texture size, where they cost least.

@@ -94,11 +94,6 @@ class Texture(NamedTuple):
         return lit
 
 
-def shape_of(length: float, height: float, ppm: float) -> tuple[int, int]:
-    """Return rows and columns of a texture at ppm pixels per metre."""
-    return max(4, round(height * ppm)), max(4, round(length * ppm))
-
-
 _WALLS = (
     # weight, base RGB; grey as the road, brick as the walls, white as an overcast sky
     (0.28, (128, 127, 124)),
@@ -118,19 +113,20 @@ def random_wall_colour(rng: np.random.Generator) -> np.ndarray:
     return np.clip(colour, 20, 240)
 
 
-def masonry(rng: np.random.Generator, length, height, ppm) -> Texture:
-    """Paint a free-standing wall with a coping, metres at ppm pixels per metre."""
-    rows, columns = shape_of(length, height, ppm)
-    tones = np.zeros((rows, columns), np.uint8)
-    course = int(rng.choice([0.22, 0.5, 3.0]) * ppm)
-    if course >= 2:
+def masonry(rng: np.random.Generator, length: float, height: float, shape) -> Texture:
+    """Paint a free-standing wall with a coping; metres, (rows, columns)."""
+    rows, columns = shape
+    tones = np.zeros(shape, np.uint8)
+    stone = rng.choice([0.22, 0.5, 3.0])
+    course, block = int(stone * rows / height), int(stone * columns / length)
+    if min(course, block) >= 2:
         layer, row = np.divmod(np.arange(rows), course)
-        joint = (np.arange(columns) + course * (layer[:, None] % 2)) % (2 * course) == 0
+        joint = (np.arange(columns) + block * (layer[:, None] % 2)) % (2 * block) == 0
         tones[joint | (row == 0)[:, None]] = 1
-    tones[: max(1, int(0.12 * ppm))] = 2
+    tones[: max(1, int(0.12 * rows / height))] = 2
     base = random_wall_colour(rng)
     palette = base * np.array([[1.0], [0.8], [rng.uniform(0.7, 1.3)]])
-    return Texture(tones, palette, 1 + 0.07 * noise_patch(rng, (rows, columns), 1.0))
+    return Texture(tones, palette, 1 + 0.07 * noise_patch(rng, shape, 1.0))
 
 
 # weight, post distance, bar distance, rails, bar share of the bar distance
@@ -143,28 +139,28 @@ _FENCES = (
 _FENCE_COLOURS = ((55, 60, 58), (120, 92, 64), (205, 202, 196), (126, 130, 130))
 
 
-def fence(rng: np.random.Generator, length, height, ppm) -> Texture:
-    """Paint a fence with holes, metres at ppm pixels per metre."""
+def fence(rng: np.random.Generator, length: float, height: float, shape) -> Texture:
+    """Paint a fence with holes; metres, (rows, columns)."""
     _, post, gap, rails, share = _FENCES[rng.choice(4, p=[row[0] for row in _FENCES])]
-    rows, columns = shape_of(length, height, ppm)
-    across = (np.arange(columns) + 0.5) / ppm
+    rows, columns = shape
+    texel = length / columns  # metres
+    across = (np.arange(columns) + 0.5) * texel
     along = (np.arange(rows) + 0.5) / rows
-    upright = across % post < max(0.1, 0.8 / ppm)
+    upright = across % post < max(0.1, 0.8 * texel)
     if gap:
         # Bars finer than a texel would flicker: coarser ones stand for them.
-        width = max(gap, 2.2 / ppm)
+        width = max(gap, 2.2 * texel)
         upright |= (across % width) / width < share
     rail = (along * (rails + 0.6)) % 1 < max(0.14, rails / rows)
     opacity = np.uint8(255) * (upright[None, :] | rail[:, None])
     palette = rng.choice(_FENCE_COLOURS)[None] * rng.uniform(0.75, 1.15)
-    grain = 1 + 0.06 * noise_patch(rng, (rows, columns), 0.5)
-    return Texture(np.zeros((rows, columns), np.uint8), palette, grain, opacity)
+    grain = 1 + 0.06 * noise_patch(rng, shape, 0.5)
+    return Texture(np.zeros(shape, np.uint8), palette, grain, opacity)
 
 
-def hedge(rng: np.random.Generator, length, height, ppm) -> Texture:
-    """Paint a clipped hedge, darker below, metres at ppm pixels per metre."""
-    shape = shape_of(length, height, ppm)
-    leaves = noise_patch(rng, shape, 0.6, 10 / ppm)
+def hedge(rng: np.random.Generator, length: float, height: float, shape) -> Texture:
+    """Paint a clipped hedge, darker below; metres, (rows, columns)."""
+    leaves = noise_patch(rng, shape, 0.6, 10 * height / shape[0])
     down = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
     opacity = np.uint8(255) * (down > 0.07 * (1 + leaves))
     palette = rng.uniform((48, 66, 28), (92, 104, 52))[None]
