@@ -9,9 +9,7 @@ from keras_frm.data.augmentation import augment as augment_pair
 from keras_frm.data.examples import file_examples, scene_examples
 from keras_frm.data.reading import DataError
 from keras_frm.data.sources import find_pairs
-
-# Crops of training, (height, width) in pixels, where none is given.
-_CROPS = {"cityscapes": (1024, 1024), "bdd100k": (720, 720), "camvid": (352, 480)}
+from keras_frm.presets import PRESETS
 
 
 def load_dataset(
@@ -27,6 +25,7 @@ def load_dataset(
     resize: tuple[int, int] | None = None,
     drop_remainder: bool | None = None,
     workers: int | None = None,
+    scale_range: tuple[float, float] = (0.5, 2.0),
     colour_jitter: float = 0.0,
     count: int | None = None,
 ) -> tf.data.Dataset:
@@ -43,8 +42,8 @@ def load_dataset(
         root: The dataset's folder; None for "synthetic".
         split: "train", "val" or "test"; for "folder" also None or "all".
         batch_size: Examples in a batch.
-        crop: Height and width of augmented examples; None takes 1024x1024 for
-            Cityscapes, 720x720 for BDD100K, 352x480 for CamVid.
+        crop: Height and width of augmented examples; None takes the crop of the
+            preset of the same name.
         augment: Scale, crop and flip at random; None does so for "train".
         seed: Decides order and augmentation.
         shuffle: Draw a random order; None does so when augmenting.
@@ -52,6 +51,7 @@ def load_dataset(
             of synthetic scenes (256x512 if None).
         drop_remainder: Drop a last, smaller batch; None does so when augmenting.
         workers: Examples read at once; None leaves it to tf.data.
+        scale_range: Smallest and largest factor of the random resize.
         colour_jitter: See `keras_frm.data.augmentation.augment`.
         count: Number of synthetic scenes: 400 for "train", 100 for "val" if None.
 
@@ -78,7 +78,8 @@ def load_dataset(
     else:
         same_size = not augment and batch_size > 1
         examples = file_examples(find_pairs(name, root, split), resize, same_size)
-    crop = crop or _CROPS.get(name)
+    if crop is None and name in PRESETS:
+        crop = PRESETS[name].crop
     if augment and crop is None:
         raise ValueError(f"Give crop=(height, width) to augment dataset '{name}'.")
     if drop_remainder and examples.count < batch_size:
@@ -101,6 +102,7 @@ def load_dataset(
             label,
             example_seed,
             crop=crop,
+            scale_range=scale_range,
             colour_jitter=colour_jitter,
             ignore_label=examples.labels.ignore_label,
         )

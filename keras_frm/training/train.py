@@ -55,6 +55,7 @@ def train(
         epochs=epochs,
         callbacks=callbacks,
         verbose=0,
+        shuffle=False,  # the pipeline shuffles
     )
 
 

@@ -1,0 +1,18 @@
+"""The command line: `keras-frm`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; an error is one line and a non-zero exit."""
+    from keras_frm import missing_module_message
+
+    try:
+        from keras_frm.cli.app import run
+    except ImportError as error:
+        message = missing_module_message(error)
+        if message is None:
+            raise
+        print(f"keras-frm: {message}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(run())

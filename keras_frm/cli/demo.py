@@ -1,0 +1,71 @@
+"""`keras-frm demo`: the whole way on synthetic scenes, with no data at hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_frm.cli.options import progress_bar
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    scenes: Annotated[int, typer.Option(help="Training scenes.", min=8)] = 240,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train a small network on procedural street scenes: overlay and IoU table."""
+    import dataclasses
+
+    import cv2
+    import keras
+
+    from keras_frm.data.pipeline import load_dataset
+    from keras_frm.evaluation import report
+    from keras_frm.evaluation.evaluate import evaluate
+    from keras_frm.models.build import build_model
+    from keras_frm.presets import preset
+    from keras_frm.runtime.draw import grid, overlay_with_legend
+    from keras_frm.training.run_folder import create, load_trained
+    from keras_frm.training.train import train
+
+    keras.utils.set_random_seed(seed)
+    chosen = dataclasses.replace(preset("synthetic"), epochs=epochs)
+    network = {"backbone": "van_tiny", "decoder_width": 32}
+    size = chosen.crop
+    train_data = load_dataset(
+        "synthetic",
+        batch_size=chosen.batch_size,
+        crop=size,
+        resize=size,
+        scale_range=chosen.scale_range,
+        count=scenes,
+        seed=seed,
+    )
+    validation_data = load_dataset(
+        "synthetic", split="val", batch_size=1, resize=size, count=max(8, scenes // 8)
+    )
+    settings = {"scenes": scenes, "epochs": epochs, "seed": seed, "network": network}
+    folder = create(out, {"command": "demo", **settings}, chosen.labels)
+    model = build_model(chosen, **network)
+    model.compile()
+    train(
+        model, train_data, validation_data, folder, chosen.labels, epochs=chosen.epochs
+    )
+
+    best, labels = load_trained(folder)
+    pictures = []
+
+    def draw(index, image, label, mask):
+        if index < 4:
+            pictures.append(overlay_with_legend(image, mask, labels))
+
+    with progress_bar("evaluating") as progress:
+        result = evaluate(
+            best, validation_data, labels=labels, progress=progress, on_image=draw
+        )
+    report.save(result, folder)
+    _, png = cv2.imencode(".png", grid(pictures, columns=2)[..., ::-1])
+    report.write_atomically(folder / "overlay.png", png.tobytes())
+    print(report.to_text(result))
+    print(f"overlay.png, iou.md, curves.png and the weights are in {folder}")

@@ -1,0 +1,85 @@
+"""`keras-frm evaluate`: mean IoU of a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_frm.cli.options import Data, PresetName, Size, Split, progress_bar
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Run folder or .keras file.")],
+    preset: PresetName = "cityscapes",
+    data: Data = None,
+    split: Split = "val",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for iou.csv, iou.md, confusion.png.")
+    ] = None,
+    resize: Size = None,
+    window: Annotated[
+        tuple[int, int] | None, typer.Option(help="Slide a window of this size.")
+    ] = None,
+    stride: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Steps of the window: down, right."),
+    ] = None,
+    scales: Annotated[
+        str, typer.Option(help="Scales to average over, such as 0.5,1,1.5.")
+    ] = "1",
+    flip: Annotated[bool, typer.Option(help="Average with the mirror image.")] = False,
+    submission: Annotated[
+        Path | None,
+        typer.Option(help="Folder for PNGs in the Cityscapes server's format."),
+    ] = None,
+) -> None:
+    """Evaluate a model on a dataset: IoU of every class and their mean."""
+    from keras_frm.cli.datasets import chosen_preset, plain_data
+    from keras_frm.evaluation import report
+    from keras_frm.evaluation.cityscapes_server import submission_name, to_label_ids
+    from keras_frm.evaluation.evaluate import evaluate as measure
+    from keras_frm.training.run_folder import load_trained
+
+    chosen = chosen_preset(preset, data)
+    network, _ = load_trained(model, chosen.labels)
+    dataset = plain_data(chosen, data, split, resize)
+
+    def write(index, image, label, mask):
+        name = submission_name(dataset.listing.pairs[index].image)
+        report.write_mask(submission / name, to_label_ids(mask))
+
+    with progress_bar("evaluating") as progress:
+        result = measure(
+            network,
+            dataset,
+            labels=chosen.labels,
+            mode="slide" if window else "whole",
+            window=window,
+            stride=stride,
+            scales=parse_scales(scales),
+            flip=flip,
+            progress=progress,
+            on_image=write if submission else None,
+        )
+    print(report.to_text(result))
+    if out is not None:
+        print(f"tables and picture are in {report.save(result, out)}")
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Return the scales of a comma-separated list.
+
+    Raises:
+        ValueError: It is no list of positive numbers.
+
+    Example:
+    >>> parse_scales("0.5,1")
+    (0.5, 1.0)
+    """
+    try:
+        scales = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        scales = ()
+    if not scales or min(scales) <= 0:
+        raise ValueError(f"--scales must be numbers such as 0.5,1,1.5, not '{text}'.")
+    return scales

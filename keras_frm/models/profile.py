@@ -1,0 +1,123 @@
+"""Parameters and multiply-adds of a model, part by part."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frm.layers import DisentangledNonLocal
+
+
+class PartProfile(NamedTuple):
+    """Cost of one part of a network.
+
+    Args:
+        name: Name of the part.
+        parameters: Number of trainable parameters.
+        multiply_adds: Multiply-adds of its convolutions.
+        attention_multiply_adds: Multiply-adds of its attention products, which
+            published figures leave out.
+    """
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    attention_multiply_adds: int
+
+
+def profile(model: keras.Model, input_size: tuple[int, int]) -> list[PartProfile]:
+    """Count parameters and multiply-adds of each part of a network.
+
+    Counted are the multiply-adds of all convolutions for one image; additions of
+    biases, normalisation, activations, pooling and resizing are not. The two products
+    of the attention are counted apart.
+
+    Args:
+        model: A `SegmentationModel` or the network of one.
+        input_size: Height and width of the image, in pixels.
+
+    Returns:
+        One row for each part that has parameters, in the order of the network, and
+        last the row "total".
+
+    Example:
+    >>> from keras_frm import build_model
+    >>> model = build_model("camvid", backbone="van_tiny", decoder_width=32)
+    >>> [row.name for row in profile(model, (64, 64))]
+    ['backbone', 'context', 'decoder', 'classifier', 'total']
+    """
+    network = getattr(model, "network", model)
+    parts = [layer for layer in network.layers if layer.trainable_weights]
+    image = tf.TensorSpec((1, *input_size, 3))
+    with _recorded_shapes(parts) as shapes:
+        # Tracing runs every layer's call; a symbolic call would only infer shapes.
+        tf.function(network, autograph=False).get_concrete_function(image)
+    rows = [_profile_part(part, shapes) for part in parts]
+    totals = (sum(column) for column in list(zip(*rows, strict=True))[1:])
+    return [*rows, PartProfile("total", *totals)]
+
+
+def _profile_part(part, shapes):
+    """Return the row of one part, from the shapes its layers put out."""
+    layers = [layer for layer in part._flatten_layers() if id(layer) in shapes]
+    return PartProfile(
+        part.name,
+        sum(int(np.prod(weight.shape)) for weight in part.trainable_weights),
+        sum(_conv_multiply_adds(layer, shapes[id(layer)]) for layer in layers),
+        sum(_attention_multiply_adds(layer, shapes[id(layer)]) for layer in layers),
+    )
+
+
+@contextmanager
+def _recorded_shapes(parts) -> Iterator[dict[int, tuple]]:
+    """Record what each convolution and attention puts out while the block runs.
+
+    Yields:
+        id of a layer -> shape of its output.
+    """
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, DisentangledNonLocal)
+    layers = [
+        layer
+        for part in parts
+        for layer in part._flatten_layers()
+        if isinstance(layer, kinds)
+    ]
+    shapes = {}
+
+    def recording(layer, call):
+        def call_and_record(x):
+            y = call(x)
+            shapes[id(layer)] = tuple(y.shape)
+            return y
+
+        return call_and_record
+
+    calls = [layer.call for layer in layers]
+    for layer, call in zip(layers, calls, strict=True):
+        layer.call = recording(layer, call)
+    try:
+        yield shapes
+    finally:
+        for layer, call in zip(layers, calls, strict=True):
+            layer.call = call
+
+
+def _conv_multiply_adds(layer, shape):
+    """Return the multiply-adds of a convolution that puts out `shape`."""
+    if not hasattr(layer, "kernel"):
+        return 0
+    _, height, width, _ = shape
+    # Conv2D (h, w, I, O) and depthwise (h, w, C, 1): each weight once a position.
+    return height * width * int(np.prod(layer.kernel.shape))
+
+
+def _attention_multiply_adds(layer, shape):
+    """Return the multiply-adds of the two products of a non-local block."""
+    if not isinstance(layer, DisentangledNonLocal):
+        return 0
+    _, height, width, channels = shape
+    positions = height * width
+    return positions**2 * (channels // layer.reduction + channels)
