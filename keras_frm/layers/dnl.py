@@ -12,7 +12,8 @@ class DisentangledNonLocal(keras.layers.Layer):
 
     q, k, m and g are 1x1 convolutions without bias, to C / `reduction`, the same, 1
     and C channels. The unary weights do not depend on i, so their sum is computed
-    once for an image. Both softmaxes are taken in float32 at least.
+    once for an image. Similarities and softmaxes are taken in float32 at least: the
+    products of q and k overflow in float16.
 
     Args:
         reduction: Input channels per channel of q and k.
@@ -63,10 +64,14 @@ class DisentangledNonLocal(keras.layers.Layer):
         mask = _flatten(self.mask(x))  # (B, N, 1)
         value = _flatten(self.value(x))  # (B, N, C)
 
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        precise = keras.backend.result_type(dtype, "float32")
+        query, key, mask = (_cast(y, precise) for y in (query, key, mask))
         similarity = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (B, N, N)
-        pairwise = ops.matmul(_softmax(similarity, axis=2), value)  # (B, N, C)
-        unary = ops.transpose(_softmax(mask, axis=1), (0, 2, 1))  # (B, 1, N)
-        context = pairwise + ops.matmul(unary, value)  # (B, N, C)
+        attention = _cast(ops.softmax(similarity, axis=2), dtype)  # (B, N, N)
+        unary = _cast(ops.softmax(mask, axis=1), dtype)  # (B, N, 1)
+        unary = ops.transpose(unary, (0, 2, 1))  # (B, 1, N)
+        context = ops.matmul(attention, value) + ops.matmul(unary, value)  # (B, N, C)
 
         _, height, width, channels = ops.shape(x)
         return ops.reshape(context, (-1, height, width, channels))  # (B, H, W, C)
@@ -89,9 +94,8 @@ def _flatten(x):
     return ops.reshape(x, (-1, height * width, channels))
 
 
-def _softmax(x, axis):
-    """Softmax in float32 at least, back in the dtype of `x`."""
-    precise = keras.backend.result_type(x.dtype, "float32")
-    if precise == keras.backend.standardize_dtype(x.dtype):
-        return ops.softmax(x, axis=axis)
-    return ops.cast(ops.softmax(ops.cast(x, precise), axis=axis), x.dtype)
+def _cast(x, dtype):
+    """Cast, without a node in the graph where there is nothing to cast."""
+    return (
+        x if keras.backend.standardize_dtype(x.dtype) == dtype else ops.cast(x, dtype)
+    )
