@@ -60,7 +60,9 @@ def train(
     train_data = training_data(
         chosen, data, chosen.batch_size, chosen.crop, resize, seed
     )
-    validation_data = plain_data(chosen, data, "val", resize)
+    # Images of one size can be validated in batches.
+    validation_batch = chosen.batch_size if resize else 1
+    validation_data = plain_data(chosen, data, "val", resize, validation_batch)
     network = {
         "backbone": backbone,
         "context": None if context == "none" else context,
