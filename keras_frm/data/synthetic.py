@@ -12,6 +12,7 @@ from keras_frm.data.synthetic_ground import draw_ground, light_ground
 from keras_frm.data.synthetic_layout import random_layout
 from keras_frm.data.synthetic_light import random_light
 from keras_frm.data.synthetic_view import UP, View, random_camera
+from keras_frm.data.synthetic_visibility import far_to_near
 
 MIN_SIZE = (64, 128)
 
@@ -52,9 +53,8 @@ def render_scene(
     draw_skyline(view, layout.greenness)
     draw_ground(view, layout.street)
     light_ground(view, layout.items)
-    for item in sorted(layout.items, key=lambda item: -item.depth):
-        if item.is_visible(view.camera, canvas.width):
-            item.draw(view, item)
+    for item in far_to_near(layout.items, view.camera, canvas.width):
+        item.draw(view, item)
     if rng.random() < 0.4:
         _draw_bonnet(view)
 

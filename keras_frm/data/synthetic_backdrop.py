@@ -10,7 +10,7 @@ from keras_frm.data.synthetic_view import FORWARD, View
 
 _SKY, _BUILDING, _VEGETATION = (TRAIN_ID[n] for n in ("sky", "building", "vegetation"))
 
-_COARSE = 4  # Canvas pixels for one of the sky, which is smooth.
+_COARSE = 8  # Canvas pixels for one of the sky, which is smooth.
 
 
 def draw_sky(view: View) -> None:
@@ -45,7 +45,7 @@ def draw_sky(view: View) -> None:
     canvas.pixels[: len(upscaled)] = upscaled[: canvas.height, : canvas.width]
 
 
-_COARSE = 4  # Canvas pixels for one of the sky, which is smooth.
+_COARSE = 8  # Canvas pixels for one of the sky, which is smooth.
 
 
 def draw_skyline(view: View, greenness: float) -> None:

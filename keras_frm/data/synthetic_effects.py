@@ -22,15 +22,14 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """
     if rng.random() < 0.6:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
-    image = cv2.LUT(image, _tone_curve(rng, float(image.mean())))
+    image = cv2.LUT(image, _tone_curve(rng, float(np.mean(cv2.mean(image)[:3]))))
     height, width = image.shape[:2]
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) ** 2 for side in (height, width))
     vignette = (255 - float(rng.uniform(0, 50)) * (y[:, None] + x)).astype(np.uint8)
     image = cv2.multiply(image, cv2.merge([vignette] * 3), scale=1 / 255)
-    strength = rng.uniform(0.01, 0.045)
-    for _ in range(2):  # Two uniform noises add up to a triangular one.
-        noise = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
-        image = cv2.addWeighted(image, 1, noise, strength, -127.5 * strength)
+    strength = rng.uniform(0.015, 0.065)
+    noise = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
+    image = cv2.addWeighted(image, 1, noise, strength, -127.5 * strength)
     if rng.random() < 0.35:
         quality = int(rng.integers(55, 95))
         _, data = cv2.imencode(

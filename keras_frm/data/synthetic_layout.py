@@ -155,13 +155,14 @@ def _frontage(rng, district, road, walk_end, front, crossing) -> list[Item]:
             draw, heights, thickness = _BARRIERS[kind]
             line = walk_end + side * 0.3
             box = (thickness, rng.uniform(*heights))
-            items.append(_along(road, draw, line, z, stop, *box, order=stop))
+            item = _along(road, draw, line, z, stop, *box, order=stop)
+            items.append(item._replace(solid=float(kind == "wall")))
         if kind == "building" or rng.random() < 0.45:
             # A house behind a barrier keeps some distance.
             line = front if kind == "building" else front + side * rng.uniform(3, 9)
             box = (rng.uniform(7, 14), rng.uniform(*district.height))
             item = _along(road, draw_building, line, z, stop, *box, order=stop + 0.6)
-            items.append(item._replace(kind=district.pitched))
+            items.append(item._replace(kind=district.pitched, solid=1.0))
         if kind != "building" and z < 65:
             for share in np.sort(
                 rng.random(rng.poisson(0.8 + 1.4 * district.greenness))

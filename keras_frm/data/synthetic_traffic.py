@@ -200,5 +200,7 @@ def _vehicle(
         height=height,
         # Whoever walks beside a long vehicle is seen before or after, not through it.
         depth=z + (0.0 if across else 0.3 * length),
+        # Only below the windows: a car is narrower above.
+        solid=0.0 if two_wheeled else 0.55,
         kind=(name, ridden) if two_wheeled else name,
     )

@@ -1,6 +1,5 @@
 """Camera, course of the road and things on it: how a synthetic scene is seen."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -117,6 +116,7 @@ class Item(NamedTuple):
         height: Over the ground, metres.
         depth: Order of drawing; the largest comes first.
         base: Height from which it casts a shadow, metres.
+        solid: Share of its height up to which it hides what is behind.
         kind: Whatever its drawing function needs to know.
     """
 
@@ -129,14 +129,8 @@ class Item(NamedTuple):
     height: float
     depth: float
     base: float = 0.0
+    solid: float = 0.0
     kind: Any = None
-
-    def is_visible(self, camera: Camera, width: int) -> bool:
-        """Say whether any of it can be inside a picture of that width, pixels."""
-        reach = 0.5 * math.hypot(self.length, self.width)
-        farthest = self.z + reach
-        half_angle = (0.5 * width + 2) / camera.focal
-        return farthest > 0.5 and abs(self.x) - 1.5 * reach < half_angle * farthest
 
     def place(self, local: np.ndarray) -> np.ndarray:
         """Move points (..., 3) of along, across to the right and up into the world."""
