@@ -15,8 +15,9 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
 
     Args:
         network: A network of `build_network`.
-        path: A `.keras` file of a network or of a `SegmentationModel`, a `.weights.h5`
-            file, or a VAN checkpoint (`.pth`, `.pth.tar`) for the backbone alone.
+        path: A `.keras` file of a network, of a `SegmentationModel` or of a backbone
+            (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
+            VAN checkpoint (`.pth`, `.pth.tar`) for the backbone alone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -65,8 +66,11 @@ def load_network(path: str | os.PathLike) -> keras.Model:
 
 
 def _copy(source, network, path):
-    """Copy all weights between two networks of the same structure."""
-    check_classes(source, network.output.shape[-1], path)
+    """Copy all weights between two networks, or those of a backbone alone."""
+    if source.layers[-1].name == "backbone":
+        source, network = source.layers[-1], network.get_layer("backbone")
+    else:
+        check_classes(source, network.output.shape[-1], path)
     if [w.shape for w in source.weights] != [w.shape for w in network.weights]:
         raise ValueError(
             f"The network in {path} is another one than the one to load it into; "
