@@ -97,6 +97,48 @@ def disentangled_non_local(
     return out
 
 
+def window_means(x: np.ndarray, factor: int) -> np.ndarray:
+    """Return the means of windows of (B, H, W, C), cut at the borders.
+
+    The pixels that lack to whole windows lack half at the start, half at the end.
+    """
+    height, width = (-(-length // factor) for length in x.shape[1:3])
+    top = (height * factor - x.shape[1]) // 2
+    left = (width * factor - x.shape[2]) // 2
+    out = np.zeros((len(x), height, width, x.shape[3]))
+    for i in range(height):
+        for j in range(width):
+            rows = slice(max(i * factor - top, 0), (i + 1) * factor - top)
+            columns = slice(max(j * factor - left, 0), (j + 1) * factor - left)
+            out[:, i, j] = x[:, rows, columns].mean(axis=(1, 2))
+    return out
+
+
+def adaptive_average_pool(x: np.ndarray, grid: int) -> np.ndarray:
+    """Return the means of grid x grid cells, from floor(i H / grid) to a ceil."""
+
+    def cell(i, length):
+        return slice(i * length // grid, -(-(i + 1) * length // grid))
+
+    out = np.zeros((len(x), grid, grid, x.shape[3]))
+    for i in range(grid):
+        for j in range(grid):
+            values = x[:, cell(i, x.shape[1]), cell(j, x.shape[2])]
+            out[:, i, j] = values.mean(axis=(1, 2))
+    return out
+
+
+def bilinear(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Sample (B, h, w, C) on a grid of positions, held at the borders."""
+
+    def weights(positions, length):
+        known, hats = np.arange(length), np.eye(length)
+        return np.stack([np.interp(positions, known, hat) for hat in hats], axis=1)
+
+    down, across = weights(rows, x.shape[1]), weights(columns, x.shape[2])
+    return np.einsum("ih,jw,bhwc->bijc", down, across, x)
+
+
 def poly_learning_rate(
     step: int, initial: float, total: int, power: float = 0.9, warmup: int = 0
 ) -> float:

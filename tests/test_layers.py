@@ -1,0 +1,352 @@
+"""What every layer must do, and the small layers' own behaviour."""
+
+import functools
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from keras_frm import layers
+from keras_frm.layers.pyramid_pooling import adaptive_average_pool
+
+# A softmax over the one position of a 1x1 map is meant.
+pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
+
+TINY_VAN = {"embed_dims": (4, 6, 8, 8), "mlp_ratios": (2, 2, 2, 2)}
+STAGES = [(9, 13, 2), (5, 7, 3), (3, 4, 5), (2, 2, 4)]
+
+
+@dataclass
+class Case:
+    """A layer and the inputs it is tried on."""
+
+    layer: type
+    shapes: list  # height, width and channels of each input
+    config: dict
+    takes: str = "tensor"  # or "list", or "arguments"
+
+    def make(self, **kwargs):
+        return self.layer(**self.config, **kwargs)
+
+    def inputs(self, batch=2):
+        rng = np.random.default_rng(0)
+        return [
+            tf.constant(rng.normal(size=(batch, *s)), "float32") for s in self.shapes
+        ]
+
+    def arguments(self, values):
+        """Return one value for each input as the layer's arguments."""
+        return [values] if self.takes == "list" else values
+
+
+def case(name, shapes, takes="tensor", **config):
+    return Case(getattr(layers, name), shapes, config, takes)
+
+
+CASES = {
+    "VAN": case("VAN", [(37, 45, 3)], depths=(1, 1, 1, 1), **TINY_VAN),
+    "VANBlock": case("VANBlock", [(7, 9, 4)], mlp_ratio=2, drop_path=0.2),
+    "LargeKernelAttention": case("LargeKernelAttention", [(7, 9, 4)]),
+    "ConvFeedForward": case("ConvFeedForward", [(5, 7, 4)], ratio=2),
+    "ConvFeedForward relu": case(
+        "ConvFeedForward", [(5, 7, 4)], ratio=3, activation="relu", use_bias=False
+    ),
+    "LayerScale": case("LayerScale", [(3, 5, 4)], initial_value=0.3),
+    "DropPath": case("DropPath", [(3, 5, 4)], rate=0.5, seed=1),
+    "ConvBlock": case("ConvBlock", [(5, 7, 3)], filters=4, kernel_size=3),
+    "ConvBlock preactivation": case(
+        "ConvBlock", [(5, 7, 3)], filters=4, use_bias=True, preactivation=True
+    ),
+    "ConvBlock linear": case("ConvBlock", [(5, 7, 3)], filters=4, activation=None),
+    "StageConcatenation": case("StageConcatenation", STAGES, "list"),
+    "DisentangledNonLocal": case("DisentangledNonLocal", [(3, 5, 8)], reduction=2),
+    "FeatureRefinementModule": case(
+        "FeatureRefinementModule", [(3, 5, 8)], filters=4, ffn_ratio=2, reduction=2
+    ),
+    "PyramidPooling": case("PyramidPooling", [(5, 7, 3)], filters=4, bins=(1, 2, 3)),
+    "DeepAggregationPyramidPooling": case(
+        "DeepAggregationPyramidPooling", [(5, 7, 3)], filters=4, branch_filters=3
+    ),
+    "FlowAlignment": case(
+        "FlowAlignment", [(7, 9, 4), (4, 5, 4)], "arguments", filters=2
+    ),
+    "FPNDecoder": case("FPNDecoder", STAGES, "list", filters=4),
+    "FPNDecoder flow": case("FPNDecoder", STAGES, "list", filters=4, alignment="flow"),
+    "BilinearUpsampling": case(
+        "BilinearUpsampling", [(2, 3, 5), (7, 9, 3)], "arguments"
+    ),
+}
+every_layer = pytest.mark.parametrize("name", CASES)
+
+
+@functools.cache
+def example(name):
+    """Return a built layer whose weights are all random, its inputs and its outputs."""
+    case = CASES[name]
+    layer, inputs = case.make(name="a_name"), case.inputs()
+    layer(*case.arguments(inputs))
+    rng = np.random.default_rng(1)
+    for weight in layer.weights:
+        if weight.dtype == "float32":  # not the random generators' states
+            weight.assign(rng.uniform(0.05, 0.45, weight.shape))
+    return layer, inputs, as_list(layer(*case.arguments(inputs)))
+
+
+def as_list(outputs):
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def assert_same(actual, expected, **tolerance):
+    for left, right in zip(as_list(actual), expected, strict=True):
+        np.testing.assert_allclose(tf.cast(left, "float32"), right, **tolerance)
+
+
+def test_every_public_layer_is_in_the_table():
+    assert {name.split()[0] for name in CASES} == set(layers.__all__)
+
+
+@every_layer
+def test_output_shape_is_the_announced_one(name):
+    case, (layer, inputs, outputs) = CASES[name], example(name)
+    single = as_list(layer(*case.arguments(case.inputs(batch=1))))
+    for batch, results in ((2, outputs), (1, single)):
+        shapes = [(batch, *x.shape[1:]) for x in inputs]
+        announced = as_list(layer.compute_output_shape(*case.arguments(shapes)))
+        assert [tuple(y.shape) for y in results] == [tuple(s) for s in announced]
+
+
+@every_layer
+def test_output_shape_of_unknown_sizes(name):
+    case, (layer, _, outputs) = CASES[name], example(name)
+    shapes = [(None, None, None, shape[-1]) for shape in case.shapes]
+    announced = as_list(layer.compute_output_shape(*case.arguments(shapes)))
+    expected = [(None, None, None, y.shape[-1]) for y in outputs]
+    assert [tuple(s) for s in announced] == expected
+
+
+@every_layer
+def test_config_round_trip(name):
+    case, (layer, inputs, outputs) = CASES[name], example(name)
+    config = keras.saving.serialize_keras_object(layer)
+    copy = keras.saving.deserialize_keras_object(config)
+    assert type(copy) is type(layer)
+    assert copy.get_config() == layer.get_config()
+    assert copy.get_config().items() >= case.config.items()
+    if not copy.built:
+        copy.build(*case.arguments([x.shape for x in inputs]))
+    copy.set_weights(layer.get_weights())
+    assert_same(copy(*case.arguments(inputs)), outputs, rtol=1e-5, atol=1e-6)
+
+
+@every_layer
+def test_saved_in_a_model_of_unknown_size(name, tmp_path):
+    case, (layer, inputs, outputs) = CASES[name], example(name)
+    symbols = [keras.Input((None, None, shape[-1])) for shape in case.shapes]
+    model = keras.Model(symbols, layer(*case.arguments(symbols)))
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert_same(copy(inputs), outputs, rtol=1e-5, atol=1e-6)
+
+
+@every_layer
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)]
+)
+def test_mixed_precision(name, policy, tolerance):
+    case, (exact, inputs, expected) = CASES[name], example(name)
+    layer = case.make(dtype=policy)
+    if not layer.built:
+        layer.build(*case.arguments([x.shape for x in inputs]))
+    layer.set_weights(exact.get_weights())
+    outputs = as_list(layer(*case.arguments(inputs)))
+    assert all(y.dtype == layer.compute_dtype for y in outputs)
+    assert all(w.dtype == "float32" for w in layer.trainable_weights)
+    largest = max(np.abs(y).max() for y in expected)
+    assert_same(outputs, expected, rtol=0, atol=tolerance * largest)
+
+
+@every_layer
+def test_gradient_reaches_every_trainable_weight(name):
+    case, (layer, inputs, _) = CASES[name], example(name)
+    rng = np.random.default_rng(2)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = as_list(layer(*case.arguments(inputs)))
+        loss = sum(tf.reduce_sum(y * rng.normal(size=y.shape)) for y in outputs)
+    sources = {weight.path: weight.value for weight in layer.trainable_weights}
+    sources["input"] = inputs[0]
+    for path, gradient in tape.gradient(loss, sources).items():
+        assert gradient is not None, path
+        assert np.isfinite(gradient).all(), path
+        assert np.any(gradient), path
+
+
+# === Drop path ===
+
+
+def test_drop_path_is_the_identity_at_rate_0_and_at_inference():
+    x = tf.random.normal((4, 3, 5, 2))
+    assert layers.DropPath(0.0)(x, training=True) is x
+    np.testing.assert_array_equal(layers.DropPath(0.9)(x, training=False), x)
+
+
+def test_drop_path_drops_whole_images_and_keeps_the_mean():
+    rate, images = 0.3, 4000
+    out = np.asarray(
+        layers.DropPath(rate, seed=0)(tf.ones((images, 2, 1, 3)), training=True)
+    )
+    per_image = out.reshape(images, -1)
+    assert (per_image == per_image[:, :1]).all()
+    np.testing.assert_allclose(np.unique(per_image), [0, 1 / (1 - rate)], rtol=1e-6)
+    deviation = np.sqrt(rate / (1 - rate) / images)
+    assert abs(out.mean() - 1) < 4 * deviation
+
+
+def test_drop_path_draws_anew_at_each_call():
+    layer, x = layers.DropPath(0.5, seed=0), tf.ones((64, 1, 1, 1))
+    first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
+def test_drop_path_refuses_a_rate(rate):
+    with pytest.raises(ValueError, match=rf"\[0, 1\). Received: rate={rate}"):
+        layers.DropPath(rate)
+
+
+# === Layer scale ===
+
+
+def test_layer_scale_multiplies_each_channel():
+    layer, x = layers.LayerScale(0.25), np.random.default_rng(0).normal(size=(2, 3, 4))
+    np.testing.assert_allclose(layer(x), x * 0.25, rtol=1e-6)
+    layer.gamma.assign([1, 2, 3, 4])
+    np.testing.assert_allclose(layer(x), x * [1, 2, 3, 4], rtol=1e-6)
+
+
+# === VAN ===
+
+
+def test_van_small_has_as_many_weights_as_published():
+    backbone = layers.VAN.from_variant("van_small")
+    backbone.build((None, None, None, 3))
+    count = sum(np.prod(w.shape) for w in backbone.trainable_weights) / 1e6
+    assert abs(count - 13.349) < 0.001
+    classifier = (512 + 1) * 1000 / 1e6
+    assert round(count + classifier, 1) == 13.9
+
+
+def test_van_drop_path_rises_linearly():
+    van = layers.VAN(depths=(1, 2, 3, 1), drop_path_rate=0.3, **TINY_VAN)
+    rates = [block.drop_path.rate for block in van.blocks]
+    np.testing.assert_allclose(rates, np.linspace(0, 0.3, 7))
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 31), (1, 1), (45, 64)])
+def test_van_sizes_round_up(size):
+    van, _, _ = example("VAN")
+    features = van(tf.ones((1, *size, 3)))
+    for feature, stride, channels in zip(
+        features, (4, 8, 16, 32), TINY_VAN["embed_dims"], strict=True
+    ):
+        expected = [-(-length // stride) for length in size]
+        assert feature.shape == (1, *expected, channels)
+
+
+# === Names ===
+
+
+def test_wrong_names_list_the_right_ones():
+    with pytest.raises(ValueError, match=r"'van_s'.*van_tiny, van_small, van_base"):
+        layers.VAN.from_variant("van_s")
+    with pytest.raises(ValueError, match=r"'nearest'.*bilinear, flow"):
+        layers.FPNDecoder(4, alignment="nearest")
+    with pytest.raises(ValueError, match=r"\['gelu', 'relu'\].*'swish'"):
+        layers.ConvFeedForward(4, activation="swish")
+    with pytest.raises(ValueError, match=r"'relu' or None.*'gelu'"):
+        layers.ConvBlock(4, activation="gelu")
+    with pytest.raises(ValueError, match="four stages"):
+        layers.VAN((4, 4), (2, 2), (1, 1))
+
+
+def test_decoder_names_the_channels_it_needs():
+    decoder = layers.FPNDecoder(6)
+    with pytest.raises(ValueError, match=r"filters=6 channels\. Received: 4"):
+        decoder.build([(1, *shape) for shape in STAGES])
+
+
+# === Pooling ===
+
+
+@pytest.mark.parametrize("size", [(64, 96), (45, 77), (33, 31), (720, 90)])
+def test_stage_pooling_rounds_up(size):
+    rng = np.random.default_rng(0)
+    features = [
+        rng.normal(size=(1, -(-size[0] // stride), -(-size[1] // stride), 2))
+        for stride in (4, 8, 16, 32)
+    ]
+    pooled = layers.StageConcatenation(dtype="float64")(features)
+    expected = [
+        reference.window_means(feature, factor)
+        for feature, factor in zip(features, (8, 4, 2, 1), strict=True)
+    ]
+    np.testing.assert_allclose(pooled, np.concatenate(expected, -1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3, 6])
+@pytest.mark.parametrize("size", [(6, 12), (7, 13), (4, 5), (1, 1)])
+def test_adaptive_average_pool(grid, size):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    expected = reference.adaptive_average_pool(x.astype("float64"), grid)
+    np.testing.assert_allclose(
+        adaptive_average_pool(x, grid), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+# === Resizing ===
+
+
+@pytest.mark.parametrize("size", [(7, 9), (4, 6), (2, 3)])
+def test_upsampling_is_half_pixel(size):
+    """Sample i of n lies at (i + 1/2) h / n - 1/2, held at the border."""
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 4))
+    image = np.zeros((2, *size, 3))
+    rows, columns = (
+        (np.arange(n) + 0.5) * h / n - 0.5 for n, h in zip(size, (2, 3), strict=True)
+    )
+    expected = reference.bilinear(x, rows, columns)
+    out = layers.BilinearUpsampling()(x, image)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse"), [((7, 9), (4, 5)), ((8, 6), (4, 3)), ((5, 1), (3, 1))]
+)
+def test_flow_alignment_without_flow_aligns_corners(fine, coarse):
+    rng = np.random.default_rng(0)
+    layer = layers.FlowAlignment(2)
+    inputs = rng.normal(size=(2, *fine, 4)), rng.normal(size=(2, *coarse, 4))
+    layer.build(*(x.shape for x in inputs))
+    layer.flow.kernel.assign(np.zeros(layer.flow.kernel.shape))
+    rows, columns = (
+        np.linspace(0, h - 1, n) for n, h in zip(fine, coarse, strict=True)
+    )
+    expected = reference.bilinear(inputs[1], rows, columns)
+    np.testing.assert_allclose(layer(*inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_flow_alignment_follows_the_flow():
+    """A flow of 2 W / (w - 1) in x moves by one coarse column, off the map to 0."""
+    layer = layers.FlowAlignment(1)
+    coarse = np.arange(5.0).reshape(1, 1, 5, 1) + 1
+    layer.build(coarse.shape, coarse.shape)
+    layer.cut_fine.kernel.assign([[[[1.0]]]])
+    layer.cut_coarse.kernel.assign([[[[0.0]]]])
+    kernel = np.zeros(layer.flow.kernel.shape)
+    kernel[1, 1, 1, 0] = 2 * 5 / (5 - 1)
+    layer.flow.kernel.assign(kernel)
+    out = np.asarray(layer(np.ones_like(coarse), coarse)).ravel()
+    np.testing.assert_allclose(out, [2, 3, 4, 5, 0], atol=1e-5)
