@@ -56,7 +56,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         return int(self._start)
 
     def plan(self, total_steps: int, start_step: int = 0) -> None:
-        """Set the length of the rule and the step at which it begins."""
+        """Set the length of the rule, 0 for none, and the step at which it begins."""
         self._total.assign(total_steps)
         self._start.assign(start_step)
 
@@ -79,7 +79,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class PlanLearningRate(keras.callbacks.Callback):
-    """Spread an unplanned `PolyDecay` over the steps of a `fit`.
+    """Spread an unplanned `PolyDecay` over the steps of a `fit`, for that `fit` only.
 
     Args:
         schedule: The schedule of the model's optimizer.
@@ -102,3 +102,7 @@ class PlanLearningRate(keras.callbacks.Callback):
             return
         done = int(self.model.optimizer.iterations) - self.initial_epoch * steps
         self.schedule.plan(self.params["epochs"] * steps, start_step=done)
+
+    def on_train_end(self, logs=None):
+        # Else the next `fit`, or that of the model saved now, would run at rate 0.
+        self.schedule.plan(0)
