@@ -23,7 +23,6 @@ class LabelSet:
         ignore_label: Train id of pixels that count nowhere.
 
     Example:
-
     >>> CITYSCAPES.classes[13], CITYSCAPES.palette[13], CITYSCAPES.ids[26]
     ('car', (0, 0, 142), 13)
     """

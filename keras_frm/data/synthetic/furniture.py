@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import TRAIN_ID
-from keras_frm.data.synthetic_view import Item, View
+from keras_frm.data.synthetic.canvas import TRAIN_ID
+from keras_frm.data.synthetic.view import Item, View
 
 _POLE, _SIGNAL, _SIGN = (
     TRAIN_ID[name] for name in ("pole", "traffic light", "traffic sign")

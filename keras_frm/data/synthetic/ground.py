@@ -6,9 +6,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import SUPERSAMPLING, TRAIN_ID
-from keras_frm.data.synthetic_texture import noise_patch, noise_tile
-from keras_frm.data.synthetic_view import UP, Item, View, clip_near
+from keras_frm.data.synthetic.canvas import SUPERSAMPLING, TRAIN_ID
+from keras_frm.data.synthetic.texture import noise_patch, noise_tile
+from keras_frm.data.synthetic.view import UP, Item, View, clip_near
 
 _ROAD, _SIDEWALK, _TERRAIN = (TRAIN_ID[n] for n in ("road", "sidewalk", "terrain"))
 _FAR = 600.0  # Metres; the ground ends at the horizon for all one can see.

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_people import draw_person, draw_two_wheeler
-from keras_frm.data.synthetic_vehicles import VEHICLES, draw_vehicle
-from keras_frm.data.synthetic_view import Item, Road
+from keras_frm.data.synthetic.people import draw_person, draw_two_wheeler
+from keras_frm.data.synthetic.vehicles import VEHICLES, draw_vehicle
+from keras_frm.data.synthetic.view import Item, Road
 
 _CARS = ("sedan", "hatchback", "suv", "van")
 _CAR_WEIGHTS = (0.32, 0.34, 0.22, 0.12)

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import TRAIN_ID
-from keras_frm.data.synthetic_facade import facade, random_facade
-from keras_frm.data.synthetic_texture import (
+from keras_frm.data.synthetic.canvas import TRAIN_ID
+from keras_frm.data.synthetic.facade import facade, random_facade
+from keras_frm.data.synthetic.texture import (
     fence,
     foliage,
     hedge,
     masonry,
     random_leaves,
 )
-from keras_frm.data.synthetic_view import UP, Item, View, clip_near
+from keras_frm.data.synthetic.view import UP, Item, View, clip_near
 
 _NEAR = 1.0  # Metres; what is nearer is cut off.
 _BUILDING, _WALL, _FENCE, _VEGETATION = (

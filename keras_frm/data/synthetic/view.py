@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import Canvas
-from keras_frm.data.synthetic_light import Light
+from keras_frm.data.synthetic.canvas import Canvas
+from keras_frm.data.synthetic.light import Light
 
 UP = np.array([0.0, 1.0, 0.0])
 FORWARD = np.array([0.0, 0.0, 1.0])

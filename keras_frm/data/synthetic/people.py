@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import TRAIN_ID
-from keras_frm.data.synthetic_view import Item, View
+from keras_frm.data.synthetic.canvas import TRAIN_ID
+from keras_frm.data.synthetic.view import Item, View
 
 # joint, joint, width in metres, colour. Joints that end in + stand on both sides.
 _FIGURE = (

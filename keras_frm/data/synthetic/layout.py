@@ -4,22 +4,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_furniture import (
+from keras_frm.data.synthetic.furniture import (
     draw_bare_pole,
     draw_lamp_post,
     draw_sign,
     draw_signal,
 )
-from keras_frm.data.synthetic_ground import Band, Street
-from keras_frm.data.synthetic_structures import (
+from keras_frm.data.synthetic.ground import Band, Street
+from keras_frm.data.synthetic.structures import (
     draw_building,
     draw_fence,
     draw_hedge,
     draw_tree,
     draw_wall,
 )
-from keras_frm.data.synthetic_traffic import random_lanes, sidewalk_life, traffic
-from keras_frm.data.synthetic_view import Item, Road
+from keras_frm.data.synthetic.traffic import random_lanes, sidewalk_life, traffic
+from keras_frm.data.synthetic.view import Item, Road
 
 _LAST = 95.0  # Metres; what is farther is left to the skyline.
 

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import TRAIN_ID
-from keras_frm.data.synthetic_facade import facade, random_facade
-from keras_frm.data.synthetic_texture import foliage, noise_tile, random_leaves
-from keras_frm.data.synthetic_view import FORWARD, View
+from keras_frm.data.synthetic.canvas import TRAIN_ID
+from keras_frm.data.synthetic.facade import facade, random_facade
+from keras_frm.data.synthetic.texture import foliage, noise_tile, random_leaves
+from keras_frm.data.synthetic.view import FORWARD, View
 
 _SKY, _BUILDING, _VEGETATION = (TRAIN_ID[n] for n in ("sky", "building", "vegetation"))
 

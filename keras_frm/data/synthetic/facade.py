@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_texture import (
+from keras_frm.data.synthetic.texture import (
     Texture,
     noise_patch,
     random_wall_colour,

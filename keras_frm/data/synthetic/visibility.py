@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_frm.data.synthetic_view import UP, Camera, Item
+from keras_frm.data.synthetic.view import UP, Camera, Item
 
 _COLUMN = 4  # Canvas pixels that share one entry of the cover.
 _SLIM = 0.4  # Metres; what hangs on a slim post reaches beyond its footprint.

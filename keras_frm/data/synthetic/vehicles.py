@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.data.synthetic_canvas import TRAIN_ID, fixed_point
-from keras_frm.data.synthetic_view import Item, View
+from keras_frm.data.synthetic.canvas import TRAIN_ID, fixed_point
+from keras_frm.data.synthetic.view import Item, View
 
 # Outlines run from the rear underside forward and over the roof back. Coordinates are
 # shares: along -0.5 (rear) .. 0.5 (front), up 0 .. 1. The role is that of the surface

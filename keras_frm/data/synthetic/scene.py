@@ -5,14 +5,14 @@ import operator
 import numpy as np
 
 from keras_frm.data.labels import IGNORE_LABEL
-from keras_frm.data.synthetic_backdrop import draw_sky, draw_skyline
-from keras_frm.data.synthetic_canvas import Canvas
-from keras_frm.data.synthetic_effects import photograph
-from keras_frm.data.synthetic_ground import draw_ground, light_ground
-from keras_frm.data.synthetic_layout import random_layout
-from keras_frm.data.synthetic_light import random_light
-from keras_frm.data.synthetic_view import UP, View, random_camera
-from keras_frm.data.synthetic_visibility import far_to_near
+from keras_frm.data.synthetic.backdrop import draw_sky, draw_skyline
+from keras_frm.data.synthetic.canvas import Canvas
+from keras_frm.data.synthetic.effects import photograph
+from keras_frm.data.synthetic.ground import draw_ground, light_ground
+from keras_frm.data.synthetic.layout import random_layout
+from keras_frm.data.synthetic.light import random_light
+from keras_frm.data.synthetic.view import UP, View, random_camera
+from keras_frm.data.synthetic.visibility import far_to_near
 
 MIN_SIZE = (64, 128)
 
