@@ -73,7 +73,7 @@ def build_model(
         load_weights(network, weights)
     return SegmentationModel(
         network,
-        preset=chosen.name,
+        preset=name,
         contrastive_weight=(
             chosen.contrastive_weight
             if contrastive_weight is None

@@ -11,6 +11,7 @@ from keras_frm.losses.cross_entropy import as_labels
 from keras_frm.models.class_weights import with_class_weights
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
 from keras_frm.optimizers.recipe import recipe
+from keras_frm.presets import Preset
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -24,7 +25,8 @@ class SegmentationModel(keras.Model):
     Args:
         network: Functional model from RGB in [0, 255] to logits, with a layer named
             "decoder".
-        preset: Name of the preset whose recipe `compile()` takes.
+        preset: Preset whose recipe `compile()` takes, or its name. A file keeps the
+            name only.
         contrastive_weight: Weight of the contrastive loss (lambda); 0 for none.
         temperature: Temperature of the contrastive loss (tau).
         embedding_dim: Channels of the embedding head.
@@ -46,7 +48,7 @@ class SegmentationModel(keras.Model):
     def __init__(
         self,
         network: keras.Model,
-        preset: str = "cityscapes",
+        preset: str | Preset = "cityscapes",
         contrastive_weight: float = 1.0,
         temperature: float = 0.1,
         embedding_dim: int = 256,
@@ -168,7 +170,7 @@ class SegmentationModel(keras.Model):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
-            "preset": self.preset,
+            "preset": getattr(self.preset, "name", self.preset),
             "contrastive_weight": self.contrastive_weight,
             "temperature": self.temperature,
             "embedding_dim": self.embedding_dim,
