@@ -110,7 +110,9 @@ class SegmentationModel(keras.Model):
             call.arguments["x"] = with_class_weights(
                 call.arguments.get("x"), class_weight, self.num_classes
             )
-        schedule = getattr(self.optimizer, "_learning_rate", None)
+        # Loss scaling wraps the optimizer that has the schedule.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(schedule, PolyDecay) and schedule.total_steps is None:
             plan = PlanLearningRate(schedule, call.arguments.get("initial_epoch", 0))
             given = call.arguments.get("callbacks") or []
