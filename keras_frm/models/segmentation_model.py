@@ -161,6 +161,9 @@ class SegmentationModel(keras.Model):
         """Return the contrastive loss at the decoder's resolution."""
         size = ops.shape(features)[1:3]
         labels = _nearest(as_labels(labels), size)  # (B, H / 4, W / 4)
+        # What is no class is left out, whichever label the preset ignores.
+        ignored = self.contrastive_loss.ignore_label
+        labels = ops.where(labels < self.num_classes, labels, ignored)
         predictions = ops.argmax(_nearest(logits, size), axis=-1)
         indices, valid = self.contrastive_loss.sample(labels, predictions)
         pixels = ops.reshape(features, (-1, features.shape[-1]))
