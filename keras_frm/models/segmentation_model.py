@@ -62,7 +62,7 @@ class SegmentationModel(keras.Model):
         self.embedding_dim = embedding_dim
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         features = network.get_layer("decoder").output  # (B, H / 4, W / 4, C)
-        with_features = keras.Model(network.inputs, [network.output, features])
+        with_features = keras.Model(network.input, [network.output, features])
         # A bound method, so that Keras does not track and save the layers twice.
         self._logits_and_features = with_features.__call__
         if contrastive_weight:
@@ -170,6 +170,10 @@ class SegmentationModel(keras.Model):
         embeddings = self.embedding_head(ops.take(pixels, indices, axis=0))  # (A, D)
         anchor_labels = ops.take(ops.reshape(labels, (-1,)), indices)  # (A,)
         return self.contrastive_loss.from_anchors(anchor_labels, embeddings, valid)
+
+    def export(self, *args, **kwargs):
+        """Export `network`; its input is known, a subclassed model's is not."""
+        return self.network.export(*args, **kwargs)
 
     def get_config(self):
         return {
