@@ -1,0 +1,102 @@
+"""The table of presets and the presets of one's own."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+from keras_frm import LabelSet, Preset, recipe, register_preset
+from keras_frm.optimizers.coupled_sgd import CoupledSGD
+from keras_frm.presets import PRESETS, preset
+
+LABELS = LabelSet("two", ("floor", "wall"), ((0, 0, 0), (9, 9, 9)), ignore_label=7)
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Return a preset of one's own; the table is put back."""
+    monkeypatch.setattr("keras_frm.presets.PRESETS", dict(PRESETS))
+    return Preset(
+        name="corridor",
+        dataset="folder",
+        labels=LABELS,
+        crop=(32, 48),
+        batch_size=2,
+        epochs=3,
+        learning_rate=0.25,
+        weight_decay=0.0,
+        momentum=0.5,
+        contrastive_weight=0.5,
+        temperature=0.2,
+    )
+
+
+def test_papers_presets():
+    cityscapes, bdd100k = preset("cityscapes"), preset("bdd100k")
+    assert cityscapes.crop == (1024, 1024)
+    assert bdd100k.crop == (720, 720)
+    assert (cityscapes.batch_size, bdd100k.batch_size) == (16, 32)
+    for paper in (cityscapes, bdd100k):
+        assert paper.labels.num_classes == 19
+        assert (paper.epochs, paper.learning_rate, paper.momentum) == (300, 0.01, 0.9)
+        assert (paper.weight_decay, paper.power) == (1e-4, 0.9)
+
+
+@pytest.mark.parametrize("ask", [preset, tiny_model, recipe])
+def test_wrong_name_lists_the_right_ones(ask):
+    with pytest.raises(ValueError, match="no preset 'cityscape'") as error:
+        ask("cityscape")
+    for name in ("cityscapes", "bdd100k", "camvid", "synthetic", "register_preset"):
+        assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_taken_name(own):
+    register_preset(own)
+    assert register_preset(own) is own  # the same one again does no harm
+    with pytest.raises(ValueError, match="'corridor' already"):
+        register_preset(dataclasses.replace(own, epochs=4))
+    assert preset("corridor").epochs == 3
+
+
+def test_registered_name_is_used_by_model_and_recipe(own):
+    register_preset(own)
+    assert preset("corridor") is own
+    check_uses(own, "corridor")
+
+
+def test_preset_object_needs_no_registration(own):
+    assert preset(own) is own
+    check_uses(own, own)
+
+
+def check_uses(own, name):
+    """Check that model and recipe take the preset's numbers."""
+    model = tiny_model(name)
+    assert model.num_classes == 2
+    assert (model.contrastive_weight, model.temperature) == (0.5, 0.2)
+    arguments = recipe(name)
+    assert isinstance(arguments["optimizer"], CoupledSGD)
+    assert float(arguments["optimizer"].learning_rate) == 0.25
+    assert arguments["optimizer"].momentum == 0.5
+    assert arguments["loss"].ignore_label == 7
+    assert arguments["metrics"][0].num_classes == 2
+
+
+def test_arguments_come_before_the_preset(own):
+    model = tiny_model(own, num_classes=5, contrastive_weight=0.0, temperature=0.3)
+    assert (model.num_classes, model.contrastive_weight) == (5, 0.0)
+    assert model.temperature == 0.3
+    assert recipe(own, num_classes=5)["metrics"][0].num_classes == 5
+
+
+def test_model_of_an_unregistered_preset_trains_by_that_preset(own):
+    model = tiny_model(own)
+    model.compile()
+    assert float(model.optimizer.learning_rate) == 0.25
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    labels = np.full((1, 32, 32), 7, np.uint8)  # all ignored
+    assert (
+        float(model.evaluate(images, labels, verbose=0, return_dict=True)["loss"]) == 0
+    )

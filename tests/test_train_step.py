@@ -1,0 +1,411 @@
+"""One training step, and what `fit` makes of many."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import assert_same_weights, batch, tiny_model, toy_model, weights_of
+
+from keras_frm.losses import CrossEntropy
+from keras_frm.optimizers.poly_decay import PolyDecay
+
+
+def copy_of(model):
+    """Return a model of the same structure with the same weights."""
+    other = type(model).from_config(model.get_config())
+    other.set_weights(model.get_weights())
+    return other
+
+
+def by_hand(model, images, labels, weights=None):
+    """Return loss, cross-entropy, contrastive loss and gradients from the formulas.
+
+    Every labelled pixel is an anchor, so images must be small; sizes are multiples of
+    8, so that the nearest pixel of a 4x4 cell is its third.
+    """
+    network = model.network
+    features_of = network.get_layer("decoder").output
+    both = keras.Model(network.input, [network.output, features_of])
+    valid = tf.cast(labels != 255, tf.float32)
+    weights = valid if weights is None else valid * weights
+    targets = tf.one_hot(tf.where(labels == 255, 0, labels), model.num_classes)
+    with tf.GradientTape() as tape:
+        logits, features = both(images, training=True)
+        pixels = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), -1)
+        cross_entropy = tf.reduce_sum(weights * pixels) / tf.reduce_sum(weights)
+        contrastive = tf.constant(0.0)
+        if model.contrastive_weight:
+            head = model.embedding_head
+            small = labels[:, 2::4, 2::4].reshape(-1)
+            anchors = tf.reshape(features, (small.size, -1))[small != 255]
+            embeddings = tf.cast(anchors, tf.float32) @ head.kernel + head.bias
+            contrastive = eq_6(
+                tf.linalg.l2_normalize(embeddings, -1),
+                small[small != 255],
+                model.temperature,
+            )
+        loss = cross_entropy + model.contrastive_weight * contrastive
+    gradients = tape.gradient(loss, model.trainable_weights)
+    return loss, cross_entropy, contrastive, gradients
+
+
+def eq_6(embeddings, labels, temperature):
+    """Return the contrastive loss of the paper, as it is written."""
+    similarity = tf.exp(embeddings @ tf.transpose(embeddings) / temperature)
+    same = labels[:, None] == labels[None]
+    negatives = tf.reduce_sum(similarity * ~same, 1, keepdims=True)
+    positive = (same & ~np.eye(len(labels), dtype=bool)).astype("float32")
+    terms = positive * -tf.math.log(similarity / (similarity + negatives))
+    count = positive.sum(1)
+    per_anchor = tf.reduce_sum(terms, 1)[count > 0] / count[count > 0]
+    return tf.reduce_mean(per_anchor)
+
+
+def descend(model, gradients, learning_rate):
+    """Take one step of plain SGD by hand."""
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        weight.assign_sub(learning_rate * gradient)
+
+
+# === One step ===
+
+
+@pytest.mark.parametrize("contrastive_weight", [0.0, 0.5])
+def test_sgd_step_equals_one_written_by_hand(contrastive_weight):
+    model = toy_model(contrastive_weight=contrastive_weight, temperature=0.5)
+    expected, (images, labels) = copy_of(model), batch()
+    loss, cross_entropy, contrastive, gradients = by_hand(expected, images, labels)
+    descend(expected, gradients, 0.1)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert_same_weights(model, expected)
+    assert float(logs["loss"]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(logs["cross_entropy"]) == pytest.approx(float(cross_entropy), rel=1e-5)
+    if contrastive_weight:
+        assert float(logs["contrastive"]) == pytest.approx(float(contrastive), rel=1e-5)
+    else:
+        assert "contrastive" not in logs
+
+
+def test_step_of_the_whole_network_equals_one_written_by_hand():
+    """With BatchNorm: its running averages move by one step, too."""
+    model = tiny_model(num_classes=3)
+    # Where the decoder puts out zeros, an embedding needs the bias for a direction.
+    model.embedding_head.bias.assign([1.0, -1.0, 0.5, 0.0])
+    expected, (images, labels) = copy_of(model), batch(size=(40, 48))
+    start = weights_of(model)
+    *_, gradients = by_hand(expected, images, labels)
+    descend(expected, gradients, 0.05)
+    model.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
+    model.train_on_batch(images, labels)
+    assert_same_weights(model, expected, rtol=1e-4, atol=1e-5)
+    end = weights_of(model)
+    unmoved = [path for path in start if np.array_equal(start[path], end[path])]
+    assert [path for path in unmoved if "seed" not in path] == []
+
+
+def test_labels_with_a_channel_and_odd_sizes():
+    model, (images, labels) = toy_model(), batch(size=(17, 23))
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    expected = copy_of(model)
+    expected.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.train_on_batch(images, labels)
+    expected.train_on_batch(images.astype("float32"), labels[..., None].astype("int64"))
+    assert_same_weights(model, expected)
+
+
+def test_all_ignored_leaves_finite_weights_unmoved():
+    model, (images, labels) = toy_model(), batch()
+    start = copy_of(model)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    logs = model.train_on_batch(images, np.full_like(labels, 255), return_dict=True)
+    assert_same_weights(model, start)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert float(logs["loss"]) == 0
+
+
+def test_pixels_outside_the_classes_are_not_contrasted():
+    """A label set may ignore another label than 255."""
+    images, labels = batch()
+    model = toy_model()
+    loss = CrossEntropy(ignore_label=9)
+    logs = []
+    for ignored in (255, 9):
+        each = copy_of(model)
+        each.compile("sgd", loss if ignored == 9 else None, metrics=[])
+        each.run_eagerly = True
+        relabelled = np.where(labels == 255, ignored, labels)
+        logs.append(each.train_on_batch(images, relabelled, return_dict=True))
+    assert float(logs[0]["contrastive"]) > 0
+    assert float(logs[1]["contrastive"]) == pytest.approx(float(logs[0]["contrastive"]))
+
+
+# === Weights of images, pixels and classes ===
+
+
+@pytest.mark.parametrize("shape", ["image", "pixel"])
+def test_sample_weight(shape):
+    images, labels = batch()
+    random = np.random.default_rng(5)
+    weights = random.uniform(0, 2, (2,) if shape == "image" else labels.shape)
+    weights = weights.astype("float32")
+    model = toy_model(contrastive_weight=0.0)
+    expected = copy_of(model)
+    pixels = weights if shape == "pixel" else weights[:, None, None]
+    *_, gradients = by_hand(expected, images, labels, pixels)
+    descend(expected, gradients, 0.1)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.train_on_batch(images, labels, sample_weight=weights)
+    assert_same_weights(model, expected)
+
+
+def test_class_weight_of_fit_equals_class_weights_of_the_loss():
+    images, labels = batch()
+    data = tf.data.Dataset.from_tensors((images, labels))
+    model = toy_model(contrastive_weight=0.0)
+    by_loss, plain = copy_of(model), copy_of(model)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.fit(data, class_weight={0: 3.0, 2: 0.25}, verbose=0)
+    loss = CrossEntropy(class_weights=[3.0, 1.0, 0.25])
+    by_loss.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
+    by_loss.fit(data, verbose=0)
+    assert_same_weights(model, by_loss)
+    plain.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    plain.fit(data, verbose=0)
+    assert np.abs(weights_of(plain)["classifier/bias"] - model.weights[3]).max() > 1e-4
+
+
+def test_class_weight_of_a_class_that_does_not_exist():
+    model, (images, labels) = toy_model(), batch()
+    model.compile()
+    data = tf.data.Dataset.from_tensors((images, labels))
+    with pytest.raises(ValueError, match=r"do not exist: \[3, 9\]"):
+        model.fit(data, class_weight={9: 1.0, 3: 1.0, 0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match=r"tf\.data\.Dataset"):
+        model.fit(images, labels, class_weight={0: 2.0}, verbose=0)
+
+
+# === compile ===
+
+
+def test_compile_takes_the_presets_recipe():
+    model = toy_model(preset="cityscapes")
+    model.compile()
+    assert model.optimizer.name == "coupled_sgd"
+    assert (model.optimizer.momentum, model.optimizer.l2) == (0.9, 1e-4)
+    assert isinstance(model.loss, CrossEntropy)
+
+
+def test_parts_that_are_given_replace_the_recipes():
+    images, labels = batch(ignored=False)
+    model = toy_model(preset="camvid", contrastive_weight=0.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=True)
+    assert model.optimizer.name == "adam"
+    logs = model.evaluate(images, labels, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "cross_entropy", "accuracy"}
+    log_p = tf.nn.log_softmax(model(images)).numpy()
+    expected = -np.take_along_axis(log_p, labels[..., None].astype(int), -1).mean()
+    assert float(logs["loss"]) == pytest.approx(expected, rel=1e-5)
+    only_loss = copy_of(model)
+    only_loss.compile(metrics=[], run_eagerly=True)
+    logs = only_loss.evaluate(images, labels, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "cross_entropy"}
+
+
+def test_loss_by_name():
+    images, labels = batch(ignored=False)
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.run_eagerly = True
+    logs = model.evaluate(images, labels, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "cross_entropy", "accuracy"}
+
+
+# === fit ===
+
+
+class Rates(keras.callbacks.Callback):
+    """Note the learning rate before every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A toy model after a fit that it can learn by heart, and the fit's history."""
+    keras.utils.set_random_seed(2)
+    images, labels = batch(count=4)
+    model = toy_model(contrastive_weight=0.5)
+    model.compile(keras.optimizers.Adam(0.02))
+    history = model.fit(
+        images,
+        labels,
+        batch_size=3,
+        epochs=30,
+        validation_data=(images, labels),
+        validation_freq=30,
+        verbose=0,
+    )
+    return model, history.history
+
+
+def test_logs(fitted):
+    _, logs = fitted
+    assert set(logs) == {
+        "loss",
+        "cross_entropy",
+        "contrastive",
+        "mean_iou",
+        "val_loss",
+        "val_cross_entropy",
+        "val_mean_iou",
+    }
+    total = np.array(logs["cross_entropy"]) + 0.5 * np.array(logs["contrastive"])
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    # The embedding head is no part of validation.
+    assert logs["val_loss"] == logs["val_cross_entropy"]
+
+
+def test_loss_falls_and_iou_rises(fitted):
+    model, logs = fitted
+    assert logs["cross_entropy"][-1] < 0.5 * logs["cross_entropy"][0]
+    assert logs["contrastive"][-1] < 0.9 * logs["contrastive"][0]
+    assert logs["mean_iou"][-1] > logs["mean_iou"][0] + 0.2
+    images, labels = batch(count=4)
+    right = (model.predict(images, verbose=0).argmax(-1) == labels)[labels != 255]
+    assert right.mean() > 0.8
+
+
+def test_evaluate_agrees_with_fits_validation(fitted):
+    model, logs = fitted
+    images, labels = batch(count=4)
+    result = model.evaluate(images, labels, batch_size=3, verbose=0, return_dict=True)
+    assert result["mean_iou"] == pytest.approx(logs["val_mean_iou"][-1])
+    assert result["loss"] == pytest.approx(logs["val_loss"][-1], rel=1e-5)
+
+
+def test_several_steps_in_one_execution():
+    images, labels = batch(count=4)
+    model = toy_model()
+    expected = copy_of(model)
+    for each, steps in ((model, 2), (expected, 1)):
+        each.compile(keras.optimizers.SGD(0.1), steps_per_execution=steps)
+        each.fit(images, labels, batch_size=1, shuffle=False, verbose=0)
+    assert_same_weights(model, expected)
+
+
+def test_accumulated_gradients_are_one_step_on_their_mean():
+    images, labels = batch(count=4)
+    model = toy_model()
+    expected = copy_of(model)
+    halves = [by_hand(expected, images[i:][:2], labels[i:][:2])[3] for i in (0, 2)]
+    mean = [(first + second) / 2 for first, second in zip(*halves, strict=True)]
+    descend(expected, mean, 0.1)
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model.compile(optimizer, run_eagerly=True)
+    model.fit(images, labels, batch_size=2, shuffle=False, verbose=0)
+    assert_same_weights(model, expected)
+
+
+@pytest.mark.slow
+def test_compiled_by_xla():
+    images, labels = batch()
+    model = toy_model()
+    expected = copy_of(model)
+    for each in (model, expected):
+        each.compile(keras.optimizers.SGD(0.1), jit_compile=each is model)
+        each.fit(images, labels, batch_size=2, shuffle=False, verbose=0)
+    assert_same_weights(model, expected, rtol=1e-4, atol=1e-5)
+
+
+def half_precision_sgd(model, learning_rate):
+    """Return SGD, in float16 with a loss scale that lets no first step overflow."""
+    optimizer = keras.optimizers.SGD(learning_rate)
+    if model.dtype_policy.name != "mixed_float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=64)
+
+
+def test_float16_scales_the_loss_by_itself():
+    model = toy_model(dtype="mixed_float16")
+    model.compile()
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    for unscaled in (toy_model(), toy_model(dtype="mixed_bfloat16")):
+        unscaled.compile()
+        assert not isinstance(unscaled.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    images, labels = batch()
+    model = toy_model(dtype=policy)
+    exact = toy_model()
+    exact.set_weights(model.get_weights())
+    start = weights_of(model)
+    for each in (model, exact):
+        each.compile(half_precision_sgd(each, 0.1), run_eagerly=True)
+        each.fit(images, labels, epochs=2, batch_size=2, verbose=0)
+    assert int(model.optimizer.iterations) == 2
+    # Two steps in half precision go where two exact ones go.
+    for path, weight in weights_of(model).items():
+        moved = weights_of(exact)[path] - start[path]
+        error = np.abs(weight - start[path] - moved).max()
+        assert error <= 0.1 * np.abs(moved).max(), path
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_fit_plans_the_learning_rate(policy):
+    images, labels = batch(count=3)
+    model, rates = toy_model(dtype=policy), Rates()
+    optimizer = half_precision_sgd(model, PolyDecay(0.01))
+    model.compile(optimizer, run_eagerly=True)
+    model.fit(images, labels, batch_size=1, epochs=2, callbacks=[rates], verbose=0)
+    expected = 0.01 * (1 - np.arange(6) / 6) ** 0.9
+    np.testing.assert_allclose(rates.rates, expected, rtol=1e-4)
+
+
+def test_second_fit_continues_the_rule():
+    images, labels = batch(count=2)
+    model, rates = toy_model(preset="cityscapes"), Rates()
+    model.compile(run_eagerly=True)
+    model.fit(images, labels, batch_size=1, epochs=1, verbose=0)
+    model.fit(
+        images,
+        labels,
+        batch_size=1,
+        initial_epoch=1,
+        epochs=2,
+        callbacks=[rates],
+        verbose=0,
+    )
+    expected = 0.01 * (1 - np.array([2, 3]) / 4) ** 0.9
+    np.testing.assert_allclose(rates.rates, expected, rtol=1e-4)
+
+
+def test_a_plan_that_is_given_is_left_alone():
+    images, labels = batch(count=2)
+    model, rates = toy_model(), Rates()
+    schedule = PolyDecay(0.1, total_steps=8, power=1.0)
+    model.compile(keras.optimizers.SGD(schedule), run_eagerly=True)
+    for _ in range(2):
+        model.fit(images, labels, batch_size=1, callbacks=[rates], verbose=0)
+    np.testing.assert_allclose(rates.rates, 0.1 * (1 - np.arange(4) / 8), rtol=1e-5)
+    assert schedule.total_steps == 8
+
+
+def test_fit_takes_its_arguments_by_position_and_any_callback():
+    images, labels = batch()
+    model, seen = toy_model(), []
+    model.compile(run_eagerly=True)
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
+    )
+    model.fit(images, labels, 2, 2, 0, [callback])
+    names = ["contrastive", "cross_entropy", "loss", "mean_iou"]
+    assert seen == [(0, names), (1, names)]

@@ -1,0 +1,75 @@
+"""Models and batches small enough to train in a test."""
+
+import keras
+import numpy as np
+
+from keras_frm import SegmentationModel, build_model
+from keras_frm.layers import VAN, BilinearUpsampling
+
+
+def tiny_backbone(dtype=None) -> VAN:
+    """Return a VAN of one narrow block a stage, without drop path."""
+    return VAN(
+        (8, 8, 16, 16),
+        (2, 2, 2, 2),
+        (1, 1, 1, 1),
+        drop_path_rate=0.0,
+        dtype=dtype,
+        name="backbone",
+    )
+
+
+def tiny_model(name="camvid", *, dtype=None, **kwargs) -> SegmentationModel:
+    """Return the whole network on the tiny backbone."""
+    return build_model(
+        name,
+        backbone=tiny_backbone(dtype),
+        decoder_width=8,
+        embedding_dim=4,
+        dtype=dtype,
+        **kwargs,
+    )
+
+
+def toy_model(num_classes=3, *, dtype=None, **kwargs) -> SegmentationModel:
+    """Return a network of two convolutions, for what only concerns the training."""
+    image = keras.Input((None, None, 3), name="image")
+    x = keras.layers.Rescaling(1 / 255, dtype=dtype)(image)
+    x = keras.layers.Conv2D(6, 4, 4, activation="tanh", dtype=dtype, name="decoder")(
+        x
+    )  # (B, H / 4, W / 4, 6)
+    x = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="classifier")(x)
+    logits = BilinearUpsampling(dtype="float32")(x, image)
+    network = keras.Model(image, logits)
+    return SegmentationModel(network, embedding_dim=4, dtype=dtype, **kwargs)
+
+
+def batch(count=2, size=(16, 24), num_classes=3, ignored=True, seed=0):
+    """Return images whose colour says the class, and labels with ignored pixels.
+
+    Returns:
+        (B, H, W, 3) uint8 and (B, H, W) uint8; classes come in blocks of 8x8 pixels.
+    """
+    random = np.random.default_rng(seed)
+    height, width = size
+    blocks = random.integers(0, num_classes, (count, -(-height // 8), -(-width // 8)))
+    labels = blocks.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
+    palette = random.integers(0, 256, (num_classes, 3))
+    images = palette[labels] + random.integers(-9, 10, (*labels.shape, 3))
+    labels = labels.astype(np.uint8)
+    if ignored:
+        labels[:, :3] = 255
+    return images.clip(0, 255).astype(np.uint8), labels
+
+
+def weights_of(model) -> dict[str, np.ndarray]:
+    """Return all weights of a model by path."""
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def assert_same_weights(model, other, rtol=1e-5, atol=1e-6):
+    """Compare the weights of two models of one structure."""
+    for left, right in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_allclose(
+            left.numpy(), right.numpy(), rtol, atol, err_msg=left.path
+        )
