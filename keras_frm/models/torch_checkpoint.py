@@ -1,6 +1,7 @@
 """Read PyTorch checkpoints without PyTorch and without executing pickles."""
 
 import io
+import math
 import os
 import pickle
 import struct
@@ -148,11 +149,11 @@ def _check_storage(kind, path):
 
 def _rebuild_tensor(storage, offset, size, stride, *_):
     """Return the array that a tensor's storage, offset, size and stride describe."""
-    extent = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1
-    if min(offset, *size, *stride, 0) < 0 or (0 not in size and extent > storage.size):
-        raise ValueError("a tensor reaches beyond its storage")
-    strides = [step * storage.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
+    if math.prod(size) > storage.size:
+        raise ValueError("a tensor is larger than its storage")
+    offset, *strides = (step * storage.itemsize for step in (offset, *stride))
+    # A view, as the old format fills the storages later; NumPy checks its bounds.
+    return np.ndarray(size, storage.dtype, storage, offset, strides)
 
 
 def _rebuild_parameter(data, *_):
