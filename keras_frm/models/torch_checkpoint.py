@@ -4,6 +4,7 @@ import io
 import math
 import os
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -178,10 +179,20 @@ _ALLOWED: dict[tuple[str, str], object] = {
 }
 
 
+def _check_memo(file):
+    """Refuse a pickle whose memo has gaps: a table of the largest index is made."""
+    start = file.tell()
+    for opcode, index, position in pickletools.genops(file):
+        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= index <= position:
+            raise ValueError("the pickle's memo has gaps")
+    file.seek(start)
+
+
 class _Unpickler(pickle.Unpickler):
     """Unpickler that knows tensors and containers and refuses everything else."""
 
     def __init__(self, file, path: Path, load_storage: Callable | None):
+        _check_memo(file)
         super().__init__(file, encoding="utf-8")
         self._path = path
         self._load_storage = load_storage
