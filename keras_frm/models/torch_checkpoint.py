@@ -9,6 +9,8 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from inspect import isfunction
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +71,11 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise
     # A hostile pickle can raise anything at all; none of it may reach the caller.
     except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
         raise CheckpointError(
             f"{path} is damaged or is not a PyTorch checkpoint "
-            f"({type(error).__name__}: {error}). Download it again."
+            f"({''.join(c if c.isprintable() else ' ' for c in reason)}). "
+            "Download it again."
         ) from error
     return _state_dict(content, path)
 
@@ -85,7 +89,9 @@ def _state_dict(content, path):
         tensors = {
             key: value
             for key, value in content.items()
-            if isinstance(key, str) and isinstance(value, np.ndarray)
+            if isinstance(key, str)
+            and key.isprintable()
+            and isinstance(value, np.ndarray)
         }
         if tensors:
             return tensors
@@ -199,10 +205,13 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
+            allowed = _ALLOWED[module, name]
+            # A pickle can set attributes of what it gets: not those of a function here.
+            return partial(allowed) if isfunction(allowed) else allowed
         raise CheckpointError(
-            f"{self._path} refers to {module}.{name}, which no state dict needs; "
-            "nothing was run. Re-save it with torch.save(model.state_dict(), path)."
+            f"{self._path} refers to {f'{module}.{name}'!r}, which is no part of "
+            "a state dict; nothing was run. Re-save it with "
+            "torch.save(model.state_dict(), path)."
         )
 
     def persistent_load(self, identity):
