@@ -5,9 +5,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-SHARED = Path(
-    os.environ.get("KERAS_FRM_SHARED", Path(__file__).parents[2] / "shared")
-)
+SHARED = Path(os.environ.get("KERAS_FRM_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 @pytest.fixture(scope="session")

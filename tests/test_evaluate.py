@@ -18,6 +18,7 @@ from keras_frm.evaluation.predictors import (
 )
 from keras_frm.evaluation.report import Evaluation
 from keras_frm.metrics import confusion_matrix, iou_from_confusion
+from keras_frm.runtime.files import write_bytes
 
 COLOURS = LabelSet(
     "colours", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -403,9 +404,9 @@ def test_save_leaves_three_files(evaluation, tmp_path):
 
 
 def test_failed_write_keeps_the_old_file(tmp_path):
-    report.write_atomically(tmp_path / "a.csv", b"old")
+    write_bytes(tmp_path / "a.csv", b"old")
     with pytest.raises(TypeError):
-        report.write_atomically(tmp_path / "a.csv", "not bytes")
+        write_bytes(tmp_path / "a.csv", "not bytes")
     assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
     assert (tmp_path / "a.csv").read_bytes() == b"old"
 

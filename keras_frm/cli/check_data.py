@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import progress_bar
+from keras_frm.progress import progress_bar
 
 
 def check_data(

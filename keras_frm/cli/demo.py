@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import progress_bar
+from keras_frm.progress import progress_bar
 
 
 def demo(
@@ -17,7 +17,6 @@ def demo(
     """Train a small network on procedural street scenes: overlay and IoU table."""
     import dataclasses
 
-    import cv2
     import keras
 
     from keras_frm.data.pipeline import load_dataset
@@ -26,6 +25,7 @@ def demo(
     from keras_frm.models.build import build_model
     from keras_frm.presets import preset
     from keras_frm.runtime.draw import grid, overlay_with_legend
+    from keras_frm.runtime.files import write_png
     from keras_frm.training.run_folder import create, load_trained
     from keras_frm.training.train import train
 
@@ -65,7 +65,6 @@ def demo(
             best, validation_data, labels=labels, progress=progress, on_image=draw
         )
     report.save(result, folder)
-    _, png = cv2.imencode(".png", grid(pictures, columns=2)[..., ::-1])
-    report.write_atomically(folder / "overlay.png", png.tobytes())
+    write_png(folder / "overlay.png", grid(pictures, columns=2))
     print(report.to_text(result))
     print(f"overlay.png, iou.md, curves.png and the weights are in {folder}")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, PresetName, Size, Split, progress_bar
+from keras_frm.cli.options import Data, PresetName, Size, Split
+from keras_frm.progress import progress_bar
 
 
 def evaluate(
@@ -38,6 +39,7 @@ def evaluate(
     from keras_frm.evaluation import report
     from keras_frm.evaluation.cityscapes_server import submission_name, to_label_ids
     from keras_frm.evaluation.evaluate import evaluate as measure
+    from keras_frm.runtime.files import write_png
     from keras_frm.training.run_folder import load_trained
 
     chosen = chosen_preset(preset, data)
@@ -46,7 +48,7 @@ def evaluate(
 
     def write(index, image, label, mask):
         name = submission_name(dataset.listing.pairs[index].image)
-        report.write_mask(submission / name, to_label_ids(mask))
+        write_png(submission / name, to_label_ids(mask))
 
     with progress_bar("evaluating") as progress:
         result = measure(

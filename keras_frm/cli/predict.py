@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import progress_bar
+from keras_frm.progress import progress_bar
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -80,21 +80,18 @@ def _image_files(source):
 
 def _predict_images(files, out, segment, labels, masks):
     """Write the overlay, and the mask if wanted, of each image."""
-    import cv2
-
     from keras_frm.data.reading import read_image
-    from keras_frm.evaluation.report import write_atomically, write_mask
     from keras_frm.runtime.draw import overlay_with_legend
+    from keras_frm.runtime.files import write_png
 
     with progress_bar("predicting") as progress:
         for done, file in enumerate(files, 1):
             image = read_image(file)
             mask = segment(image)
             picture = overlay_with_legend(image, mask, labels)
-            _, png = cv2.imencode(".png", picture[..., ::-1])
-            write_atomically(out / f"{file.stem}_overlay.png", png.tobytes())
+            write_png(out / f"{file.stem}_overlay.png", picture)
             if masks:
-                write_mask(out / f"{file.stem}_mask.png", mask)
+                write_png(out / f"{file.stem}_mask.png", mask)
             progress(done, len(files))
     print(f"{len(files)} overlays are in {out}")
 

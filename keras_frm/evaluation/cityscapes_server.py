@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_frm.data.labels import CITYSCAPES
 from keras_frm.data.reading import read_image
-from keras_frm.evaluation.report import write_mask
+from keras_frm.runtime.files import write_png
 
 # <city>_<sequence>_<frame>, as image files begin.
 _FRAME = re.compile(r"[a-z-]+_\d{6}_\d{6}(?=_|\.|$)", re.IGNORECASE)
@@ -111,7 +111,7 @@ def write_submission(
                 "server takes masks at the image's size only."
             )
         written.append(Path(folder) / name)
-        write_mask(written[-1], mask)
+        write_png(written[-1], mask)
         if progress is not None:
             progress(len(written), len(names))
     return written

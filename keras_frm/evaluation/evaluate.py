@@ -17,8 +17,9 @@ from keras_frm.evaluation.predictors import (
     sliding_window,
     whole_image,
 )
-from keras_frm.evaluation.report import Evaluation, write_mask
+from keras_frm.evaluation.report import Evaluation
 from keras_frm.metrics import confusion_matrix
+from keras_frm.runtime.files import write_png
 
 
 def evaluate(
@@ -98,7 +99,7 @@ def evaluate(
         except ValueError as error:
             raise ValueError(f"Image {images} of the dataset: {error}") from error
         if save_predictions is not None:
-            write_mask(Path(save_predictions) / f"{images:06d}.png", prediction)
+            write_png(Path(save_predictions) / f"{images:06d}.png", prediction)
         if on_image is not None:
             on_image(images, image, label, prediction)
         images += 1

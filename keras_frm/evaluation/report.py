@@ -3,12 +3,10 @@
 import csv
 import io
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +15,7 @@ from rich.text import Text
 from keras_frm.data.labels import LabelSet
 from keras_frm.evaluation.confusion_plot import confusion_picture
 from keras_frm.metrics import iou_from_confusion
+from keras_frm.runtime.files import write_bytes, write_png
 
 _HEADER = ("class", "iou", "accuracy", "pixels")
 
@@ -174,37 +173,10 @@ def save(evaluation: Evaluation, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     picture = confusion_picture(evaluation.confusion, evaluation.labels.classes)
-    write_atomically(folder / "iou.csv", to_csv(evaluation).encode())
-    write_atomically(folder / "iou.md", to_markdown(evaluation).encode())
-    write_atomically(folder / "confusion.png", _png(picture[..., ::-1]))
+    write_bytes(folder / "iou.csv", to_csv(evaluation).encode())
+    write_bytes(folder / "iou.md", to_markdown(evaluation).encode())
+    write_png(folder / "confusion.png", picture)
     return folder
-
-
-def write_mask(path: str | Path, mask: np.ndarray) -> None:
-    """Write a mask as a PNG of its ids.
-
-    Args:
-        path: The file; its folder is made if missing.
-        mask: (H, W) ids from 0 to 255, any integer dtype.
-    """
-    write_atomically(path, _png(mask.astype(np.uint8, copy=False)))
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file so that it is there complete or not at all.
-
-    Args:
-        path: The file; its folder is made if missing.
-        data: Its content.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _all_rows(evaluation: Evaluation) -> list[tuple]:
@@ -231,11 +203,6 @@ def _longest_name(evaluation: Evaluation) -> int:
 def _note_line(evaluation: Evaluation) -> str:
     """Return the evaluation's note as a line, empty if there is none."""
     return f"{evaluation.note}\n" if evaluation.note else ""
-
-
-def _png(picture: np.ndarray) -> bytes:
-    """Encode (H, W) or (H, W, 3) BGR uint8 as PNG."""
-    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def _mean_of_known(values: np.ndarray) -> float:

@@ -2,12 +2,13 @@
 
 import contextlib
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from keras_frm.runtime.files import replacing
 
 # Codecs that OpenCV's wheels can write without further software.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -73,42 +74,35 @@ def write_video(
             f"Cannot write a video to '{path}': the name must end in "
             f"{' or '.join(_CODECS)}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
-    height, width = (side + side % 2 for side in size)
-    writer = cv2.VideoWriter(
-        str(unfinished), cv2.VideoWriter_fourcc(*codec), fps, (width, height)
-    )
-    written = 0
+    with replacing(path) as unfinished:
+        height, width = (side + side % 2 for side in size)
+        writer = cv2.VideoWriter(
+            str(unfinished), cv2.VideoWriter_fourcc(*codec), fps, (width, height)
+        )
+        written = 0
 
-    def write(frame: np.ndarray) -> None:
-        nonlocal written
-        if frame.shape != (*size, 3) or frame.dtype != np.uint8:
-            raise ValueError(
-                f"Frame {written} of '{path}' is {frame.dtype} of shape {frame.shape}; "
-                f"all frames must be uint8 of shape {(*size, 3)}."
-            )
-        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        odd = (size[0] % 2, size[1] % 2)
-        if any(odd):
-            bgr = cv2.copyMakeBorder(bgr, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
-        writer.write(bgr)
-        written += 1
+        def write(frame: np.ndarray) -> None:
+            nonlocal written
+            if frame.shape != (*size, 3) or frame.dtype != np.uint8:
+                raise ValueError(
+                    f"Frame {written} of '{path}' is {frame.dtype} of shape "
+                    f"{frame.shape}; all frames must be uint8 of shape {(*size, 3)}."
+                )
+            writer.write(_bgr_of_even_size(frame))
+            written += 1
 
-    try:
-        if not writer.isOpened():
-            raise ValueError(
-                f"OpenCV cannot write '{path}' with {fps} frames per second of "
-                f"{size[0]}x{size[1]} pixels; check the folder, the rate and the size."
-            )
-        yield write
-        writer.release()
-        if not written:
-            raise ValueError(f"No frame was written to '{path}'.")
-        os.replace(unfinished, path)
-    finally:
-        writer.release()
-        unfinished.unlink(missing_ok=True)
+        try:
+            if not writer.isOpened():
+                raise ValueError(
+                    f"OpenCV cannot write '{path}' with {fps} frames per second of "
+                    f"{size[0]}x{size[1]} pixels; check the folder, the rate and the "
+                    "size."
+                )
+            yield write
+            if not written:
+                raise ValueError(f"No frame was written to '{path}'.")
+        finally:
+            writer.release()
 
 
 def annotate_video(
@@ -188,3 +182,10 @@ def _read(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # (H, W, 3)
     finally:
         capture.release()
+
+
+def _bgr_of_even_size(frame: np.ndarray) -> np.ndarray:
+    """Return a frame as the codecs take it: BGR, an odd side one pixel larger."""
+    bottom, right = frame.shape[0] % 2, frame.shape[1] % 2
+    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    return cv2.copyMakeBorder(bgr, 0, bottom, 0, right, cv2.BORDER_REPLICATE)

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from matplotlib.figure import Figure
 
-from keras_frm.evaluation.report import write_atomically
+from keras_frm.runtime.files import write_bytes
 from keras_frm.training.run_folder import LOG
 
 # One panel each: title, and the logs in it.
@@ -57,4 +57,4 @@ def draw_curves(log: Path, picture: Path) -> None:
         axes.legend(fontsize="small")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    write_atomically(picture, buffer.getvalue())
+    write_bytes(picture, buffer.getvalue())

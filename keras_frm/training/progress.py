@@ -1,55 +1,39 @@
 """A progress bar over the whole training, with losses and time left."""
 
 import keras
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn
+
+from keras_frm.progress import timed_progress
 
 _SHOWN = ("loss", "cross_entropy", "contrastive", "mean_iou")
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """Show epoch, step, losses, mean IoU and the time left on one line.
+    """Show epoch, step, time left, losses and mean IoU on one line.
 
     After each epoch a line with its logs stays on the screen.
-
-    Args:
-        console: Where to write; standard error by default.
     """
 
-    def __init__(self, console: Console | None = None):
+    def __init__(self):
         super().__init__()
-        self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=console or Console(stderr=True),
-        )
+        self.progress = timed_progress(TextColumn("{task.fields[losses]}"))
 
     def on_train_begin(self, logs=None):
         epochs, steps = self.params["epochs"], self.params["steps"]
         total = epochs * steps if steps else None
-        self.task = self.progress.add_task("", total=total, epoch=f"0/{epochs}")
-        self.done = 0
+        self.task = self.progress.add_task("epoch 1", total=total, losses="")
         self.progress.start()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.progress.update(self.task, epoch=f"{epoch + 1}/{self.params['epochs']}")
-        self.before_epoch = self.done = epoch * (self.params["steps"] or 0)
+        name = f"epoch {epoch + 1}/{self.params['epochs']}"
+        self.progress.update(self.task, description=name)
+        self.before_epoch = epoch * (self.params["steps"] or 0)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.done = self.before_epoch + batch + 1
         self.progress.update(
-            self.task, completed=self.done, description=describe(logs, _SHOWN)
+            self.task,
+            completed=self.before_epoch + batch + 1,
+            losses=describe(logs, _SHOWN),
         )
 
     def on_epoch_end(self, epoch, logs=None):

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import os
-import uuid
 from pathlib import Path
 
 import keras
 
 from keras_frm.data.labels import LabelSet
 from keras_frm.models.weights import load_network
+from keras_frm.runtime.files import replacing, write_bytes
 
 CONFIG = "config.json"
 LOG = "log.csv"
@@ -38,25 +38,14 @@ def create(folder: str | os.PathLike, config: dict, labels: LabelSet) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     content = {**config, "labels": _labels_to_json(labels)}
-    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    write_bytes(folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
     return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is there whole or not at all."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Save a model to a file that is there whole or not at all."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        model.save(unfinished)
 
 
 def load_trained(

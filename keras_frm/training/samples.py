@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_frm.data.labels import LabelSet
-from keras_frm.evaluation.report import write_atomically
 from keras_frm.runtime.draw import grid, overlay, side_by_side
+from keras_frm.runtime.files import write_png
 
 
 class Samples(keras.callbacks.Callback):
@@ -46,6 +45,5 @@ class Samples(keras.callbacks.Callback):
             mask = logits[0].argmax(-1).astype(np.uint8)  # (H, W)
             row = side_by_side(image, label, mask, self.labels)
             rows.append(grid([row, overlay(image, mask, self.labels.palette)], 1))
-        picture = grid(rows, columns=2)
-        _, png = cv2.imencode(".png", picture[..., ::-1])
-        write_atomically(self.folder / f"epoch_{epoch + 1:04d}.png", png.tobytes())
+        name = f"epoch_{epoch + 1:04d}.png"
+        write_png(self.folder / name, grid(rows, columns=2))
