@@ -11,7 +11,8 @@ _SHOWN = ("loss", "cross_entropy", "contrastive", "mean_iou")
 class TrainingProgress(keras.callbacks.Callback):
     """Show epoch, step, time left, losses and mean IoU on one line.
 
-    After each epoch a line with its logs stays on the screen.
+    After each epoch a line with its logs stays on the screen. The bar is there inside
+    `with callback.progress`, which puts the terminal right after an error too.
     """
 
     def __init__(self):
@@ -22,7 +23,6 @@ class TrainingProgress(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         total = epochs * steps if steps else None
         self.task = self.progress.add_task("epoch 1", total=total, losses="")
-        self.progress.start()
 
     def on_epoch_begin(self, epoch, logs=None):
         name = f"epoch {epoch + 1}/{self.params['epochs']}"
@@ -38,9 +38,6 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.progress.console.print(f"epoch {epoch + 1}: {describe(logs)}")
-
-    def on_train_end(self, logs=None):
-        self.progress.stop()
 
 
 def describe(logs: dict | None, names: tuple[str, ...] | None = None) -> str:

@@ -36,6 +36,7 @@ def train(
     Returns:
         What `fit` returns.
     """
+    progress = TrainingProgress()
     # Order counts: the log has the learning rate, and the curves read the log.
     callbacks = [
         LearningRateLog(),
@@ -47,16 +48,17 @@ def train(
         Samples(
             folder / "samples", validation_data, labels, every=max(1, epochs // 10)
         ),
-        TrainingProgress(),
+        progress,
     ]
-    return model.fit(
-        train_data,
-        validation_data=validation_data,
-        epochs=epochs,
-        callbacks=callbacks,
-        verbose=0,
-        shuffle=False,  # the pipeline shuffles
-    )
+    with progress.progress:
+        return model.fit(
+            train_data,
+            validation_data=validation_data,
+            epochs=epochs,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,  # the pipeline shuffles
+        )
 
 
 class LearningRateLog(keras.callbacks.Callback):
