@@ -103,7 +103,7 @@ def load_labels(folder: Path) -> LabelSet:
             palette=tuple(_colour(colour) for colour in content["palette"]),
             ignore_label=int(content["ignore_label"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); pass --preset.") from error
 
 
@@ -116,4 +116,6 @@ def _labels_to_json(labels):
 def _colour(colour):
     """Return an RGB colour from JSON."""
     red, green, blue = (int(value) for value in colour)
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(f"a colour is {red}, {green}, {blue}")
     return red, green, blue
