@@ -43,6 +43,8 @@ def evaluate(
     from keras_frm.training.run_folder import load_trained
 
     chosen = chosen_preset(preset, data)
+    if submission and chosen.dataset != "cityscapes":
+        raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
     network, _ = load_trained(model, chosen.labels)
     dataset = plain_data(chosen, data, split, resize)
 
