@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_frm.data.pipeline import load_dataset
 from keras_frm.data.sources import find_pairs
-from keras_frm.presets import PRESETS, Preset, preset, register_preset
+from keras_frm.presets import PRESETS, Preset, preset
 
 
 def chosen_preset(name: str, data: Path | None) -> Preset:
@@ -25,14 +25,12 @@ def chosen_preset(name: str, data: Path | None) -> Preset:
     if data is None:
         raise ValueError("--preset folder needs --data, the folder of your dataset.")
     split = "train" if (data / "images" / "train").is_dir() else None
-    return register_preset(
-        dataclasses.replace(
-            PRESETS["camvid"],
-            name="folder",
-            dataset="folder",
-            labels=find_pairs("folder", data, split).labels,
-            source="CamVid's recipe on your own folder",
-        )
+    return dataclasses.replace(
+        PRESETS["camvid"],
+        name="folder",
+        dataset="folder",
+        labels=find_pairs("folder", data, split).labels,
+        source="CamVid's recipe on your own folder",
     )
 
 
