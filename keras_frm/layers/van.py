@@ -70,6 +70,7 @@ class OverlapPatchEmbedding(keras.layers.Layer):
         self.norm = batch_norm("norm", self.dtype_policy)
 
     def build(self, input_shape):
+        self.pad.build(input_shape)
         self.conv.build(self.pad.compute_output_shape(input_shape))
         self.norm.build(self.compute_output_shape(input_shape))
         self.built = True

@@ -119,6 +119,12 @@ class SegmentationModel(keras.Model):
             call.arguments["callbacks"] = [plan, *given]
         return super().fit(*call.args, **call.kwargs)
 
+    def make_train_function(self, force=False):
+        # Variables made while tracing would make TensorFlow trace the step twice.
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, data):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
