@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/keras-frm demo $(DEMO)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
