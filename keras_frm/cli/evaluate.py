@@ -42,6 +42,7 @@ def evaluate(
     from keras_frm.runtime.files import write_png
     from keras_frm.training.run_folder import load_trained
 
+    averaged_scales = parse_scales(scales)
     chosen = chosen_preset(preset, data)
     if submission and chosen.dataset != "cityscapes":
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
@@ -60,7 +61,7 @@ def evaluate(
             mode="slide" if window else "whole",
             window=window,
             stride=stride,
-            scales=parse_scales(scales),
+            scales=averaged_scales,
             flip=flip,
             progress=progress,
             on_image=write if submission else None,
