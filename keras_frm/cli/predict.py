@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.options import at_least_one_pixel
 from keras_frm.progress import progress_bar
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -27,7 +28,10 @@ def predict(
     ] = False,
     resize: Annotated[
         tuple[int, int] | None,
-        typer.Option(help="Height and width the network sees; the mask is put back."),
+        typer.Option(
+            help="Height and width the network sees; the mask is put back.",
+            callback=at_least_one_pixel,
+        ),
     ] = None,
 ) -> None:
     """Segment images or a video and write overlays with a legend."""

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.options import at_least_one_pixel
+
 # Alignment, context, input size -> the paper's parameters (M) and GFLOPs (Table 1, 2).
 _PAPER = {
     ("flow", "frm", (1024, 2048)): (16.48, 214.82),
@@ -22,10 +24,10 @@ def profile(
     preset: Annotated[
         str, typer.Option(help="Preset, for the classes.")
     ] = "cityscapes",
-    size: Annotated[tuple[int, int], typer.Option(help="Height and width.")] = (
-        1024,
-        2048,
-    ),
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(help="Height and width.", callback=at_least_one_pixel),
+    ] = (1024, 2048),
 ) -> None:
     """Count parameters and multiply-adds of each part of the network."""
     from rich.console import Console

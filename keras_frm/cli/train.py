@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, PresetName, Size
+from keras_frm.cli.options import Data, PresetName, Size, at_least_one_pixel
 
 
 def train(
@@ -26,7 +26,10 @@ def train(
     crop: Size = None,
     resize: Annotated[
         tuple[int, int] | None,
-        typer.Option(help="Resize every image first: height and width."),
+        typer.Option(
+            help="Resize every image first: height and width.",
+            callback=at_least_one_pixel,
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     contrastive_weight: Annotated[float | None, typer.Option(help="lambda")] = None,
