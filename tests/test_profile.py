@@ -99,6 +99,7 @@ def test_calls_are_put_back(model, size):
     np.testing.assert_array_equal(model(images), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("context", "size", "millions", "billions"),
     [
