@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of the paper's rows.
 
-    python results/profile.py > results/profile.csv
+python results/profile.py > results/profile.csv
 """
 
 import csv
@@ -17,11 +17,20 @@ ROWS = [
     ("bilinear", None, (1024, 2048), "", ""),
 ]
 
+COLUMNS = [
+    "alignment",
+    "context",
+    "height",
+    "width",
+    "m_parameters",
+    "paper_m_parameters",
+    "g_multiply_adds",
+    "paper_gflops",
+    "g_attention_multiply_adds",
+]
+
 table = csv.writer(sys.stdout)
-table.writerow(
-    "alignment context height width m_parameters paper_m_parameters g_multiply_adds "
-    "paper_gflops g_attention_multiply_adds".split()
-)
+table.writerow(COLUMNS)
 for alignment, context, size, parameters, gflops in ROWS:
     model = keras_frm.build_model("cityscapes", alignment=alignment, context=context)
     total = keras_frm.profile(model, size)[-1]

@@ -311,9 +311,7 @@ def test_bad_file_stops_a_training_with_its_name(
     done = train(own_camvid, tmp_path / "run")
     assert match in done.line
     assert str(path) in done.line
-    left = {path.name for path in (tmp_path / "run").rglob("*")}
-    assert not [name for name in left if name.endswith(".keras")]
-    assert not [name for name in left if name.startswith(".")]
+    assert not (tmp_path / "run").exists()
 
 
 def test_images_without_any_label(own_camvid, tmp_path):

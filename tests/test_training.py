@@ -58,9 +58,9 @@ def run(tmp_path_factory):
     """A model trained for two epochs, its run folder and its history."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     config = {"command": "train", "resize": SIZE, "seed": 3}
-    folder = run_folder.create(folder, config, CITYSCAPES)
     model = make_model()
-    history = train(model, *scenes(), folder, CITYSCAPES, epochs=2)
+    with run_folder.new_run(folder, config, CITYSCAPES) as folder:
+        history = train(model, *scenes(), folder, CITYSCAPES, epochs=2)
     return model, folder, history.history
 
 
@@ -146,17 +146,34 @@ def test_folder_that_is_not_empty_is_refused(tmp_path):
         else:
             path.mkdir()
             (path / "notes.txt").write_text(content)
-        with pytest.raises(ValueError, match="not empty") as error:
-            run_folder.create(path, {}, CAMVID)
+        with (
+            pytest.raises(ValueError, match="not empty") as error,
+            run_folder.new_run(path, {}, CAMVID),
+        ):
+            pass
         assert str(path) in str(error.value)
     assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 
 def test_empty_and_new_folders_are_taken(tmp_path):
-    run_folder.create(tmp_path, {}, CAMVID)
-    deep = run_folder.create(tmp_path / "a" / "b", {"x": 1}, CAMVID)
-    assert run_folder.load_labels(deep).classes == CAMVID.classes
+    with run_folder.new_run(tmp_path, {}, CAMVID):
+        pass
+    with run_folder.new_run(tmp_path / "a" / "b", {"x": 1}, CAMVID) as deep:
+        assert run_folder.load_labels(deep).classes == CAMVID.classes
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_failed_run_stays_only_with_a_checkpoint(tmp_path, checkpoint):
+    def interrupted():
+        with run_folder.new_run(tmp_path / "run", {}, CAMVID) as folder:
+            if checkpoint:
+                (folder / run_folder.LAST).write_bytes(b"weights")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (tmp_path / "run").exists() == checkpoint
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def demo(
     from keras_frm.presets import preset
     from keras_frm.runtime.draw import grid, overlay_with_legend
     from keras_frm.runtime.files import write_png
-    from keras_frm.training.run_folder import create, load_trained
+    from keras_frm.training.run_folder import load_trained, new_run
     from keras_frm.training.train import train
 
     keras.utils.set_random_seed(seed)
@@ -46,12 +46,11 @@ def demo(
         "synthetic", split="val", batch_size=1, resize=size, count=max(8, scenes // 8)
     )
     settings = {"scenes": scenes, "epochs": epochs, "seed": seed, "network": network}
-    folder = create(out, {"command": "demo", **settings}, chosen.labels)
     model = build_model(chosen, **network)
     model.compile()
-    train(
-        model, train_data, validation_data, folder, chosen.labels, epochs=chosen.epochs
-    )
+    config = {"command": "demo", **settings}
+    with new_run(out, config, chosen.labels) as folder:
+        train(model, train_data, validation_data, folder, chosen.labels, epochs=epochs)
 
     best, labels = load_trained(folder)
     pictures = []

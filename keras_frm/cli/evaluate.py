@@ -75,7 +75,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
     """Return the scales of a comma-separated list.
 
     Raises:
-        ValueError: It is no list of positive numbers.
+        ValueError: It is no list of numbers from 0.1 to 8.
 
     Example:
     >>> parse_scales("0.5,1")
@@ -85,6 +85,8 @@ def parse_scales(text: str) -> tuple[float, ...]:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError:
         scales = ()
-    if not scales or min(scales) <= 0:
-        raise ValueError(f"--scales must be numbers such as 0.5,1,1.5, not '{text}'.")
+    if not scales or not all(0.1 <= scale <= 8 for scale in scales):
+        raise ValueError(
+            f"--scales must be numbers from 0.1 to 8, such as 0.5,1,1.5, not '{text}'."
+        )
     return scales

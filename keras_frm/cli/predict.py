@@ -79,6 +79,12 @@ def _image_files(source):
         raise FileNotFoundError(
             f"{source} holds no image; known endings are {', '.join(_IMAGES)}."
         )
+    doubled = {p.stem for p in files if sum(p.stem == q.stem for q in files) > 1}
+    if doubled:
+        raise ValueError(
+            f"{source} holds several images named {', '.join(sorted(doubled))}; their "
+            "overlays would overwrite each other. Rename them."
+        )
     return files
 
 

@@ -46,7 +46,7 @@ def train(
     from keras_frm.cli.datasets import chosen_preset, plain_data, training_data
     from keras_frm.models.build import build_model
     from keras_frm.optimizers.recipe import recipe
-    from keras_frm.training.run_folder import create
+    from keras_frm.training.run_folder import new_run
     from keras_frm.training.train import train as fit
 
     keras.utils.set_random_seed(seed)
@@ -86,13 +86,13 @@ def train(
         "network": network,
         "preset": settings,
     }
-    folder = create(out, config, chosen.labels)
-    fit(
-        model,
-        train_data,
-        validation_data,
-        folder,
-        chosen.labels,
-        epochs=chosen.epochs,
-    )
+    with new_run(out, config, chosen.labels) as folder:
+        fit(
+            model,
+            train_data,
+            validation_data,
+            folder,
+            chosen.labels,
+            epochs=chosen.epochs,
+        )
     print(f"best and last weights, log and curves are in {folder}")

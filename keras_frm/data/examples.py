@@ -128,7 +128,7 @@ def scene_examples(
         The examples, the same for every call.
 
     Raises:
-        ValueError: There is such a root, or no such split.
+        ValueError: There is such a root, no such split, or the size is too small.
     """
     from keras_frm.data.synthetic import render_scene
 
@@ -141,6 +141,7 @@ def scene_examples(
         )
     first, default_count = _SCENES[split]
     size = size or _SCENE_SIZE
+    render_scene(first, _SCENE_SEED, size)  # a wrong size shows here, not in a batch
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
         return render_scene(first + int(index), _SCENE_SEED, size)

@@ -100,7 +100,12 @@ class PlanLearningRate(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        done = int(self.model.optimizer.iterations) - self.initial_epoch * steps
+        # Loss scaling wraps the optimizer that has the schedule.
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        # `iterations` counts updates, the schedule counts steps.
+        per_update = optimizer.gradient_accumulation_steps or 1
+        done = int(optimizer.iterations) * per_update - self.initial_epoch * steps
         self.schedule.plan(self.params["epochs"] * steps, start_step=done)
 
     def on_train_end(self, logs=None):

@@ -1,8 +1,11 @@
 """A run folder: what a training leaves behind, and how it is read again."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -17,15 +20,20 @@ BEST = "best.keras"
 LAST = "last.keras"
 
 
-def create(folder: str | os.PathLike, config: dict, labels: LabelSet) -> Path:
+@contextlib.contextmanager
+def new_run(
+    folder: str | os.PathLike, config: dict, labels: LabelSet
+) -> Iterator[Path]:
     """Make a new run folder with its configuration.
+
+    If the block fails before there is a first checkpoint, the folder goes again.
 
     Args:
         folder: Path of the folder. It must be new or empty.
         config: Settings of the training, as JSON can hold them.
         labels: Classes the model is trained on.
 
-    Returns:
+    Yields:
         The folder.
 
     Raises:
@@ -39,7 +47,12 @@ def create(folder: str | os.PathLike, config: dict, labels: LabelSet) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     content = {**config, "labels": _labels_to_json(labels)}
     write_bytes(folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        if not (folder / LAST).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def save_model(model: keras.Model, path: Path) -> None:
