@@ -137,7 +137,7 @@ register_preset(
         dataset="synthetic",
         labels=CITYSCAPES,
         crop=(128, 256),
-        batch_size=8,
+        batch_size=4,
         epochs=20,
         optimizer="adamw",
         learning_rate=2e-3,

@@ -17,7 +17,7 @@ import numpy as np
 
 import keras_frm
 
-CROP, BATCH, STEPS = (144, 192), 8, 25
+CROP, BATCH, STEPS = (128, 160), 4, 15
 WEIGHTS = (1.0, 0.0)
 
 

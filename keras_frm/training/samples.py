@@ -44,6 +44,6 @@ class Samples(keras.callbacks.Callback):
             logits = self.model.predict_on_batch(image[None])  # (1, H, W, C)
             mask = logits[0].argmax(-1).astype(np.uint8)  # (H, W)
             row = side_by_side(image, label, mask, self.labels)
-            rows.append(grid([row, overlay(image, mask, self.labels.palette)], 1))
+            rows.append(grid([row, overlay(image, mask, self.labels.palette)], 2))
         name = f"epoch_{epoch + 1:04d}.png"
-        write_png(self.folder / name, grid(rows, columns=2))
+        write_png(self.folder / name, grid(rows))
