@@ -11,7 +11,7 @@ def sample_anchors(
     labels,
     predictions,
     *,
-    max_anchors: int = 1024,
+    max_anchors: int = 512,
     max_views: int = 100,
     ignore_label: int = 255,
     seed=None,

@@ -47,7 +47,7 @@ class PixelContrastiveLoss(keras.losses.Loss):
     def __init__(
         self,
         temperature: float = 0.1,
-        max_anchors: int = 1024,
+        max_anchors: int = 512,
         max_views: int = 100,
         ignore_label: int = 255,
         seed: int | None = None,
