@@ -17,8 +17,8 @@ _BACKBONE = {
 
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    scenes: Annotated[int, typer.Option(help="Training scenes.", min=8)] = 240,
+    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    scenes: Annotated[int, typer.Option(help="Training scenes.", min=8)] = 160,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train a small network on procedural street scenes: overlay and IoU table."""
