@@ -130,7 +130,7 @@ def scene_examples(
     Raises:
         ValueError: There is such a root, no such split, or the size is too small.
     """
-    from keras_frm.data.synthetic import render_scene
+    from keras_frm.data.synthetic import checked_size, render_scene
 
     if root is not None:
         raise ValueError("Dataset 'synthetic' is made, not read: pass root=None.")
@@ -140,8 +140,7 @@ def scene_examples(
             f"{', '.join(_SCENES)}."
         )
     first, default_count = _SCENES[split]
-    size = size or _SCENE_SIZE
-    render_scene(first, _SCENE_SEED, size)  # a wrong size shows here, not in a batch
+    size = checked_size(size or _SCENE_SIZE)
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
         return render_scene(first + int(index), _SCENE_SEED, size)

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.normalization import batch_norm, conv_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class ConvBlock(keras.layers.Layer):
+class ConvBlock(CompositeLayer):
     """Convolution and BatchNorm, with a ReLU or without, in either order.
 
     Args:

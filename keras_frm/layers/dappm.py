@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.conv_block import ConvBlock
 from keras_frm.layers.resizing import resize_like
 
@@ -11,7 +12,7 @@ _POOLS = ((5, 2, 2), (9, 4, 4), (17, 8, 8), None)
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class DeepAggregationPyramidPooling(keras.layers.Layer):
+class DeepAggregationPyramidPooling(CompositeLayer):
     """Pool at rising scales, each added to the scale before it and convolved.
 
     Args:

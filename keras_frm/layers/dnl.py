@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class DisentangledNonLocal(keras.layers.Layer):
+class DisentangledNonLocal(CompositeLayer):
     """Context of every position: whitened pairwise attention plus a unary one.
 
     y_i = sum_j (softmax_j((q_i - mean q) . (k_j - mean k)) + softmax_j(m_j)) g_j

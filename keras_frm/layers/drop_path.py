@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class DropPath(keras.layers.Layer):
+class DropPath(CompositeLayer):
     """Drop a residual branch for whole images while training.
 
     The kept images are scaled by 1 / (1 - rate), so the expected value stays.

@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.normalization import conv_initializer
 
 _ACTIVATIONS = {"gelu": lambda x: ops.gelu(x, approximate=False), "relu": ops.relu}
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class ConvFeedForward(keras.layers.Layer):
+class ConvFeedForward(CompositeLayer):
     """1x1 expansion, depthwise 3x3, activation, 1x1 back.
 
     Args:

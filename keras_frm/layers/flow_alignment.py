@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class FlowAlignment(keras.layers.Layer):
+class FlowAlignment(CompositeLayer):
     """Upsample deep features along offsets predicted from both levels.
 
     Corners are aligned, as in the published module, in the upsampling that feeds the

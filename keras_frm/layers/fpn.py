@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.conv_block import ConvBlock
 from keras_frm.layers.flow_alignment import FlowAlignment
 from keras_frm.layers.resizing import resize_like
@@ -11,7 +12,7 @@ ALIGNMENTS = ("bilinear", "flow")
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class FPNDecoder(keras.layers.Layer):
+class FPNDecoder(CompositeLayer):
     """Merge the context with the three finer stages, top down, at stride 4.
 
     Lateral 1x1 convolutions (with bias) on the stages, sums from the coarsest down,

@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.conv_block import ConvBlock
 from keras_frm.layers.dnl import DisentangledNonLocal
 from keras_frm.layers.feed_forward import ConvFeedForward
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class FeatureRefinementModule(keras.layers.Layer):
+class FeatureRefinementModule(CompositeLayer):
     """A transformer block on the concatenated stages: non-local context, then an FFN.
 
     x = x + DNL(x), cut to `filters` channels, x = x + FFN(x). The paper draws the cut

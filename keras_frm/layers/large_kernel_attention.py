@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.normalization import conv_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class LargeKernelAttention(keras.layers.Layer):
+class LargeKernelAttention(CompositeLayer):
     """Multiply features with an attention of a 21x21 field made of three convolutions.
 
     Depthwise 5x5, depthwise 7x7 with dilation 3, 1x1; the result multiplies the input.

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.conv_block import ConvBlock
 from keras_frm.layers.resizing import resize_like
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class PyramidPooling(keras.layers.Layer):
+class PyramidPooling(CompositeLayer):
     """Average features over grids of several sizes and merge them with the input.
 
     Args:

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
+
 
 def resize_like(x, reference):
     """Resize features to the height and width of other features.
@@ -28,7 +30,7 @@ def resize_like(x, reference):
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class BilinearUpsampling(keras.layers.Layer):
+class BilinearUpsampling(CompositeLayer):
     """Resize logits to the size of the image they belong to.
 
     Input: logits (B, h, w, C) and image (B, H, W, 3). Output: (B, H, W, C).

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class StageConcatenation(keras.layers.Layer):
+class StageConcatenation(CompositeLayer):
     """Average-pool the first three stages to the last one's size and concatenate.
 
     Kernel and stride are 8, 4 and 2. Odd sizes round up, as the backbone's strided

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.normalization import batch_norm, conv_initializer
 from keras_frm.layers.van_block import VANBlock
 
@@ -33,7 +34,7 @@ VAN_VARIANTS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class OverlapPatchEmbedding(keras.layers.Layer):
+class OverlapPatchEmbedding(CompositeLayer):
     """Strided convolution with symmetric padding, then BatchNorm.
 
     Keras' "same" padding is one-sided where the stride does not divide the size;
@@ -93,7 +94,7 @@ class OverlapPatchEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class VAN(keras.layers.Layer):
+class VAN(CompositeLayer):
     """Visual Attention Network without its classifier.
 
     Args:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.drop_path import DropPath
 from keras_frm.layers.feed_forward import ConvFeedForward
 from keras_frm.layers.large_kernel_attention import LargeKernelAttention
@@ -11,7 +12,7 @@ from keras_frm.layers.normalization import batch_norm, conv_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class SpatialAttention(keras.layers.Layer):
+class SpatialAttention(CompositeLayer):
     """1x1, GELU, large kernel attention, 1x1, with a shortcut around all of it.
 
     Input and output: (B, H, W, C).
@@ -53,7 +54,7 @@ class SpatialAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class VANBlock(keras.layers.Layer):
+class VANBlock(CompositeLayer):
     """Attention and feed-forward, each after a BatchNorm and in a scaled residual.
 
     The attention's own shortcut starts at the BatchNorm's output, not at the block's

@@ -16,7 +16,8 @@ class Samples(keras.callbacks.Callback):
 
     Args:
         folder: Folder of the pictures, `epoch_0001.png` and so on.
-        dataset: Batches of (image, label); the first few images are drawn.
+        dataset: Batches of (image, label); the first images of batches that lie far
+            apart are drawn, for neighbours are often frames of one video.
         labels: Names and colours.
         every: Epochs between two pictures; the last epoch is always drawn.
         count: Number of images.
@@ -34,7 +35,7 @@ class Samples(keras.callbacks.Callback):
         self.folder = folder
         self.labels = labels
         self.every = every
-        self.pairs = list(dataset.unbatch().take(count).as_numpy_iterator())
+        self.pairs = spread_examples(dataset, count)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
@@ -47,3 +48,33 @@ class Samples(keras.callbacks.Callback):
             rows.append(grid([row, overlay(image, mask, self.labels.palette)], 2))
         name = f"epoch_{epoch + 1:04d}.png"
         write_png(self.folder / name, grid(rows))
+
+
+def spread_examples(
+    dataset: tf.data.Dataset, count: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Take the first examples of batches at equal distances.
+
+    Args:
+        dataset: Batches of (image, label).
+        count: Number of examples, fewer where the dataset has fewer.
+
+    Returns:
+        Pairs of (H, W, 3) image and (H, W) label.
+
+    Example:
+    >>> numbers = tf.data.Dataset.range(12)
+    >>> pairs = tf.data.Dataset.zip(numbers, numbers).batch(2)
+    >>> [int(image) for image, _ in spread_examples(pairs, 3)]
+    [0, 4, 8]
+    """
+    # Unknown and infinite lengths are negative: there the first batches serve.
+    distance = max(1, int(dataset.cardinality()) // count)
+    batches = list(dataset.shard(distance, 0).take(count).as_numpy_iterator())
+    of_each = -(-count // max(1, len(batches)))
+    pairs = [
+        pair
+        for images, labels in batches
+        for pair in list(zip(images, labels, strict=True))[:of_each]
+    ]
+    return pairs[:count]

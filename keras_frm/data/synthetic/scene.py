@@ -43,7 +43,7 @@ def render_scene(
     ((64, 128, 3), (64, 128), dtype('uint8'))
     """
     index, seed = _checked_number("index", index), _checked_number("seed", seed)
-    size = _checked_size(size)
+    size = checked_size(size)
     rng = np.random.default_rng([seed, index])
     canvas = Canvas(size)
     layout = random_layout(rng)
@@ -89,8 +89,20 @@ def _checked_number(name: str, value: int) -> int:
     return number
 
 
-def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a height and a width that are large enough."""
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return a scene's height and width if they are whole and large enough.
+
+    Args:
+        size: Height and width, pixels.
+
+    Raises:
+        TypeError: A side is not an integer.
+        ValueError: The scene would be smaller than (64, 128).
+
+    Example:
+    >>> checked_size((64, 128))
+    (64, 128)
+    """
     try:
         height, width = size
     except (TypeError, ValueError):

@@ -1,0 +1,82 @@
+"""Large depthwise convolutions as sums of three that have fast kernels."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_frm.deploy.convolutions import is_convolution, weights_of
+from keras_frm.deploy.graph import Graph, named, rebuild
+
+
+def split_depthwise(model: keras.Model) -> keras.Model:
+    """Split each 7x7 depthwise convolution into three of at most 25 taps.
+
+    XNNPACK has fast depthwise kernels up to 25 taps. The 49 taps are the inner 5x5,
+    the first and the last row (3x7 with the middle row zero), and what is left of the
+    first and the last column (5x3 with the middle column zero): exact, whatever the
+    dilation.
+
+    Args:
+        model: A Functional model of primitive layers.
+
+    Returns:
+        A model of the same function.
+    """
+    graph = Graph(model)
+    replacements = {
+        call.operation: _SplitCall(call.operation)
+        for call in graph.calls
+        if _can_split(call.operation) and not graph.is_shared(call)
+    }
+    return rebuild(model, replacements)
+
+
+class _SplitCall:
+    """The three convolutions of one, summed when called."""
+
+    def __init__(self, layer):
+        self.name = layer.name
+        kernel, bias = weights_of(layer)  # (7, 7, C, multiplier)
+        rows, columns = (np.atleast_1d(layer.dilation_rate) * (1, 1)).tolist()
+        inner = kernel[1:6, 1:6]
+        top_bottom = kernel[[0, 3, 6]] * np.array([1, 0, 1])[:, None, None, None]
+        left_right = kernel[1:6][:, [0, 3, 6]] * np.array([1, 0, 1])[:, None, None]
+        no_bias = np.zeros_like(bias)
+        self.parts = [
+            _part(layer, "inner", inner, (rows, columns), bias),
+            _part(layer, "rows", top_bottom, (3 * rows, columns), no_bias),
+            _part(layer, "columns", left_right, (rows, 3 * columns), no_bias),
+        ]
+
+    def __call__(self, x):
+        first, second, third = (part(x) for part in self.parts)
+        partial = named(ops.add(first, second), f"{self.name}.partial_sum")
+        return named(ops.add(partial, third), f"{self.name}.sum")
+
+
+def _can_split(layer):
+    """Return whether a layer is a 7x7 depthwise convolution with equal-size output."""
+    return (
+        isinstance(layer, keras.layers.DepthwiseConv2D)
+        and is_convolution(layer)
+        and layer.kernel_size == (7, 7)
+        and set(layer.strides) == {1}
+        and layer.padding == "same"
+        and layer.data_format == "channels_last"
+    )
+
+
+def _part(layer, name, kernel, dilation_rate, bias):
+    """Return a depthwise convolution with some of another's taps."""
+    config = {
+        **layer.get_config(),
+        "name": f"{layer.name}.{name}",
+        "kernel_size": kernel.shape[:2],
+        "dilation_rate": dilation_rate,
+        "use_bias": bool(bias.any()),
+    }
+    part = type(layer).from_config(config)
+    part.build(layer.get_build_config()["input_shape"])
+    weights = [kernel, bias] if part.use_bias else [kernel]
+    part.set_weights([w.astype(np.float32) for w in weights])
+    return part
