@@ -48,6 +48,7 @@ class Graph:
         read = keras.models.clone_model(
             model, clone_function=_same, call_function=record
         )
+        self.inputs = read.inputs
         self._outputs = {id(tensor) for tensor in read.outputs}
         self._makers = {id(t): call for call in self.calls for t in call.outputs}
         self._users: dict[int, list[Call]] = {}

@@ -1,0 +1,1 @@
+"""Integer arithmetic simulated in a Keras graph: after training and while training."""

@@ -1,0 +1,154 @@
+"""Which tensors of a graph hold integers in an int8 file, and which share a range."""
+
+import fnmatch
+from collections.abc import Sequence
+
+from keras_frm.deploy.convolutions import Convolution
+from keras_frm.deploy.graph import Call, Graph
+from keras_frm.layers.layer_scale import LayerScale
+
+# Compute in integers where one of their inputs is integer.
+_INTEGER = {"Add", "Multiply", "Subtract", "Concatenate", "Rescaling", "Sigmoid"}
+# Move or average numbers: the result has the range of what comes in.
+_SAME_RANGE = {
+    "AveragePool",
+    "AveragePooling2D",
+    "Dropout",
+    "GetItem",
+    "GlobalAveragePooling2D",
+    "MaxPool",
+    "MaxPooling2D",
+    "Pad",
+    "Reshape",
+    "Resize",
+    "UpSampling2D",
+    "ZeroPadding2D",
+}
+# Stay float inside the int8 file.
+_FLOAT = {"Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
+_FLOAT |= {"Transpose"}
+# Fuse into the operation before them, which then has no range of its own.
+_ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
+
+# What arithmetic dictates: LiteRT's integer sigmoid has this range and no other.
+SIGMOID_RANGE = (0.0, 255 / 256)
+IMAGE_RANGE = (0.0, 255.0)
+IMAGE = "image"
+
+
+class Plan:
+    """Where the tensors of a graph are quantised.
+
+    Ranges have the name of the operation that makes the tensor; tensors that must
+    share a range share a name.
+
+    Args:
+        graph: The graph of a model with one input, an image in [0, 255].
+        keep_float: Names of operations to leave in float, `*` for anything.
+
+    Raises:
+        ValueError: There is no rule for an operation.
+    """
+
+    def __init__(self, graph: Graph, keep_float: Sequence[str] = ()):
+        self.graph = graph
+        self.keep_float = tuple(keep_float)
+        self.integer: set[int] = set()  # ids of tensors
+        self._same: dict[str, str] = {}
+        self._names: dict[int, str] = {}  # tensor id -> name before sharing
+        self.fixed = {IMAGE: IMAGE_RANGE}
+        for call in graph.calls:
+            self._add(call)
+
+    def range_of(self, tensor) -> str | None:
+        """Return the name of a tensor's range, None where it has none."""
+        name = self._names.get(id(tensor))
+        return None if name is None else self._root(name)
+
+    def is_door(self, call: Call, tensor) -> bool:
+        """Return whether a float tensor enters an integer call."""
+        return self.is_integer(call) and id(tensor) not in self.integer
+
+    def is_integer(self, call: Call) -> bool:
+        """Return whether a call computes in integers."""
+        return id(call.outputs[0]) in self.integer
+
+    def tensors(self) -> dict[str, list]:
+        """Return the tensors of every range, by its name."""
+        ranges: dict[str, list] = {}
+        for call in self.graph.calls:
+            for tensor in (*call.inputs, *call.outputs):
+                name = self.range_of(tensor)
+                members = ranges.setdefault(name, []) if name else []
+                if not any(tensor is member for member in members):
+                    members.append(tensor)
+        return ranges
+
+    def _add(self, call: Call):
+        """Decide about one call."""
+        for tensor in call.inputs:
+            if self.graph.maker(tensor) is None:
+                self.integer.add(id(tensor))
+                self._names[id(tensor)] = IMAGE
+        if not self._computes_in_integers(call):
+            return
+        self.integer.update(map(id, call.outputs))
+        name, kind = call.operation.name, type(call.operation).__name__
+        for tensor in call.inputs:
+            if self.is_door(call, tensor):
+                self._names[id(tensor)] = self.graph.maker(tensor).operation.name
+        if self._is_fused(call):
+            return
+        self._names.update((id(tensor), name) for tensor in call.outputs)
+        if kind == "Sigmoid":
+            self.fixed[name] = SIGMOID_RANGE
+        elif kind in _SAME_RANGE or kind == "Concatenate":
+            for tensor in call.inputs:
+                self._share(self._names[id(tensor)], name)
+
+    def _computes_in_integers(self, call):
+        """Return whether a call has an integer kernel and integers to compute with."""
+        operation, kind = call.operation, type(call.operation).__name__
+        if self._kept_float(call):
+            return False
+        if isinstance(operation, Convolution):
+            return True
+        any_integer = any(id(tensor) in self.integer for tensor in call.inputs)
+        if isinstance(operation, LayerScale):
+            return any_integer
+        if kind in _INTEGER | _SAME_RANGE | _ACTIVATIONS:
+            return any_integer
+        if kind in _FLOAT:
+            return False
+        raise ValueError(
+            f"Quantisation has no rule for {kind} '{operation.name}'. Leave it in "
+            f"float with keep_float=['{operation.name}']."
+        )
+
+    def _is_fused(self, call):
+        """Return whether an activation follows that the call computes itself."""
+        user = self.graph.only_user(call)
+        return (
+            user is not None
+            and type(user.operation).__name__ in _ACTIVATIONS
+            and not self._kept_float(user)
+        )
+
+    def _kept_float(self, call):
+        """Return whether the user wants a call in float."""
+        name = call.operation.name
+        return any(fnmatch.fnmatch(name, pattern) for pattern in self.keep_float)
+
+    def _root(self, name):
+        """Return the name that stands for all that share a range."""
+        while name in self._same:
+            name = self._same[name]
+        return name
+
+    def _share(self, first, second):
+        """Let two ranges be one."""
+        first, second = self._root(first), self._root(second)
+        if second in self.fixed:
+            first, second = second, first
+        if first != second:
+            self._same[second] = first
