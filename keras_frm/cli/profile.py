@@ -1,10 +1,12 @@
-"""`keras-frm profile`: parameters and multiply-adds, beside the paper's table."""
+"""`keras-frm profile`: where parameters and multiply-adds, or the time, go."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from keras_frm.cli.options import at_least_one_pixel
+from keras_frm.progress import progress_bar
 
 # Alignment, context, input size -> the paper's parameters (M) and GFLOPs (Table 1, 2).
 _PAPER = {
@@ -16,6 +18,13 @@ _PAPER = {
 
 
 def profile(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .tflite file, to time its operations; none counts a preset's "
+            "network."
+        ),
+    ] = None,
     backbone: Annotated[
         str, typer.Option(help="van_tiny, van_small, van_base or van_large.")
     ] = "van_small",
@@ -28,8 +37,38 @@ def profile(
         tuple[int, int],
         typer.Option(help="Height and width.", callback=at_least_one_pixel),
     ] = (1024, 2048),
+    threads: Annotated[int, typer.Option(min=1, help="Threads, for a file.")] = 2,
+    runs: Annotated[int, typer.Option(min=1, help="Timed runs, for a file.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a file's table (csv, text).")
+    ] = None,
 ) -> None:
-    """Count parameters and multiply-adds of each part of the network."""
+    """Count the costs of a network's parts, or time a .tflite file's operations."""
+    if model is None:
+        _count_parts(backbone, context, alignment, preset, size)
+    else:
+        _time_operations(model, threads, runs, out)
+
+
+def _time_operations(path, threads, runs, out):
+    """Print the operations of a file by their time."""
+    from keras_frm.deploy import op_report
+    from keras_frm.deploy.op_profile import profile_operations
+
+    if path.suffix.lower() != ".tflite":
+        raise ValueError(
+            f"{path} is no .tflite file; without a file, --backbone, --context and "
+            "--alignment name the network to count."
+        )
+    with progress_bar("timing operations") as progress:
+        timed = profile_operations(path, threads=threads, runs=runs, progress=progress)
+    print(f"{path}\n{op_report.to_text(timed, limit=30)}", end="")
+    if out is not None:
+        print(f"the whole table is in {op_report.save(timed, out, path.stem)}")
+
+
+def _count_parts(backbone, context, alignment, preset, size):
+    """Print the parameters and multiply-adds of each part of a preset's network."""
     from rich.console import Console
     from rich.table import Table
 
@@ -37,13 +76,13 @@ def profile(
     from keras_frm.models.profile import profile as count
 
     chosen_context = None if context == "none" else context
-    model = build_model(
+    network = build_model(
         preset, backbone=backbone, context=chosen_context, alignment=alignment
     )
     table = Table(
         "part", "parameters (M)", "G multiply-adds", "attention (G)", box=None
     )
-    for row in count(model, size):
+    for row in count(network, size):
         table.add_row(
             row.name,
             f"{row.parameters / 1e6:.3f}",

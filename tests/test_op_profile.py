@@ -1,0 +1,263 @@
+import contextlib
+import csv
+import io
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_cli import keras_frm
+
+from keras_frm.deploy import op_report
+from keras_frm.deploy.op_profile import OpProfile, OpRow, profile_operations
+from keras_frm.deploy.single_operation import Graph, TensorShape
+from keras_frm.evaluation.timing import interleaved_times
+
+RANDOM = np.random.default_rng(0)
+KERNEL = RANDOM.normal(size=(3, 3, 4, 4)).astype(np.float32)
+BIASES = RANDOM.normal(size=(3, 4)).astype(np.float32)
+
+
+def converted(function, *shapes, dtype=tf.float32, **options):
+    """Convert a function of tensors; the attributes named in `options` are set."""
+    specs = [tf.TensorSpec(shape, dtype) for shape in shapes]
+    concrete = tf.function(function).get_concrete_function(*specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    for name, value in options.items():
+        setattr(converter, name, value)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        return converter.convert()
+
+
+def chain(x):
+    """Three equal convolutions, one of another stride, and an addition."""
+    for bias in BIASES:
+        x = tf.nn.relu(tf.nn.conv2d(x, KERNEL, 1, "SAME") + bias)
+    x = tf.nn.conv2d(x, KERNEL, 2, "SAME")  # (B, H / 2, W / 2, 4)
+    return x + tf.nn.softmax(x)
+
+
+def clock(*pattern):
+    """A clock by which the calls of a round take `pattern` seconds, again and again."""
+    state = {"now": 0.0, "reads": 0}
+
+    def read():
+        if state["reads"] % 2:
+            state["now"] += pattern[state["reads"] // 2 % len(pattern)]
+        state["reads"] += 1
+        return state["now"]
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def file():
+    return converted(chain, (1, 8, 12, 4))
+
+
+def test_rounds_go_over_all_calls_in_turn():
+    calls = []
+    times = interleaved_times(
+        [lambda: calls.append("a"), lambda: calls.append("b")],
+        runs=2,
+        warm_up=1,
+        clock=clock(1, 3, 2, 6),
+    )
+    assert calls == ["a", "b"] * 3
+    assert times.tolist() == [[1000, 3000], [2000, 6000]]
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        interleaved_times([], runs=0)
+
+
+def test_equal_operations_are_one_row(file):
+    profile = profile_operations(file, runs=2)
+    counts = {(row.operation, row.outputs[0].shape): row.count for row in profile.rows}
+    assert counts == {
+        ("CONV_2D", (1, 8, 12, 4)): 3,
+        ("CONV_2D", (1, 4, 6, 4)): 1,
+        ("SOFTMAX", (1, 4, 6, 4)): 1,
+        ("ADD", (1, 4, 6, 4)): 1,
+    }
+    assert all(row.milliseconds > 0 and row.delegated for row in profile.rows)
+    assert profile.delegates == 1
+    assert profile.whole > 0
+
+
+def test_times_are_multiplied_sorted_and_shared(file):
+    # The whole file takes 9 s, then each operation in the order of the file.
+    profile = profile_operations(file, runs=3, clock=clock(9, 1, 2, 4, 8))
+    times = [(row.operation, row.count, row.total / 1e3) for row in profile.rows]
+    assert times == [
+        ("ADD", 1, 8),
+        ("SOFTMAX", 1, 4),
+        ("CONV_2D", 3, 3),
+        ("CONV_2D", 1, 2),
+    ]
+    assert profile.sum == 17_000
+    assert profile.whole == 9_000
+    assert [profile.share(row) * 17 for row in profile.rows] == pytest.approx(
+        [8, 4, 3, 2]
+    )
+
+
+def test_a_cut_operation_computes_what_it_did(file):
+    from ai_edge_litert.interpreter import Interpreter
+
+    graph = Graph(file)
+    x = RANDOM.normal(size=(1, 8, 12, 4)).astype(np.float32)
+    content, inputs = graph.cut(graph.operations[0])
+    assert len(inputs) == 1
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    expected = tf.nn.relu(tf.nn.conv2d(x, KERNEL, 1, "SAME") + BIASES[0])
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_int8_file():
+    def samples():
+        for _ in range(2):
+            yield [RANDOM.random((1, 8, 12, 4), np.float32)]
+
+    content = converted(
+        chain,
+        (1, 8, 12, 4),
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        representative_dataset=samples,
+    )
+    profile = profile_operations(content, runs=1)
+    names = {row.operation for row in profile.rows}
+    assert names >= {"QUANTIZE", "DEQUANTIZE", "CONV_2D"}
+    assert not any(row.problem for row in profile.rows)
+    convolution = next(row for row in profile.rows if row.operation == "CONV_2D")
+    assert convolution.inputs[0].dtype == "int8"
+
+
+def test_float16_weights_come_with_their_convolution():
+    content = converted(
+        chain,
+        (1, 8, 12, 4),
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        target_spec=tf.lite.TargetSpec(supported_types=[tf.float16]),
+    )
+    profile = profile_operations(content, runs=1)
+    convolution = next(row for row in profile.rows if row.operation == "CONV_2D")
+    assert [shape.constant for shape in convolution.inputs][:2] == [False, True]
+    assert convolution.delegated
+    assert any(row.operation == "DEQUANTIZE" for row in profile.rows)
+
+
+def test_computed_indices_keep_their_meaning():
+    table = tf.constant(RANDOM.normal(size=(5, 4)).astype(np.float32))
+
+    def look_up(x):
+        return tf.gather(table, tf.argmax(x, axis=-1, output_type=tf.int32))
+
+    profile = profile_operations(converted(look_up, (1, 6, 5)), runs=1)
+    rows = {row.operation: row for row in profile.rows}
+    assert rows["GATHER"].milliseconds > 0
+    assert rows["GATHER"].delegated is False  # XNNPACK has none
+
+
+def test_what_cannot_run_alone_is_listed_without_a_time():
+    def loop(x):
+        return tf.while_loop(
+            lambda n, x: tf.reduce_sum(x) < 9.0,
+            lambda n, x: (n + 1, x * 1.5 + 1.0),
+            (0, x),
+        )[1]
+
+    content = converted(loop, (1, 4))
+    profile = profile_operations(content, runs=1)
+    row = profile.rows[-1]
+    assert row.operation == "WHILE"
+    assert math.isnan(row.milliseconds)
+    assert row.delegated is None
+    assert "other graphs" in row.problem
+    text = op_report.to_text(profile, limit=0)
+    assert "WHILE" in text
+    assert "1 of unknown time left out" in text
+    cells = next(r for r in csv.DictReader(io.StringIO(op_report.to_csv(profile))))
+    assert cells["ms"] == cells["share"] == "" or cells["operation"] != "WHILE"
+
+
+def test_flexible_size_and_damaged_files(tmp_path):
+    flexible = tmp_path / "flexible.tflite"
+    flexible.write_bytes(converted(chain, (1, None, None, 4)))
+    with pytest.raises(ValueError, match=r"flexible.tflite takes images of any size"):
+        profile_operations(flexible)
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(200)))
+    with pytest.raises(ValueError, match=r"damaged.tflite"):
+        profile_operations(damaged)
+    with pytest.raises(FileNotFoundError, match=r"no file .*none.tflite"):
+        profile_operations(tmp_path / "none.tflite")
+
+
+def rows():
+    image = TensorShape((1, 8, 8, 4), "float32", False)
+    kernel = TensorShape((4, 3, 3, 4), "int8", True)
+    return (
+        OpRow("CONV_2D", 2, 3.0, True, (image, kernel), (image,), "a/Relu;a/Bias"),
+        OpRow("ADD", 1, 2.0, False, (image, image), (image,), "[bold]b"),
+        OpRow("WHILE", 1, math.nan, None, (image,), (image,), "c", "why not"),
+    )
+
+
+def test_text_and_csv():
+    profile = OpProfile(rows(), whole=7.5, delegates=2, threads=2, runs=5)
+    text = op_report.to_text(profile)
+    line = next(line for line in text.splitlines() if line.startswith("CONV_2D"))
+    assert line.split()[1:6] == ["2", "3.000", "6.00", "75.0%", "yes"]
+    assert "1x8x8x4, [4x3x3x4 int8] -> 1x8x8x4" in line
+    assert line.rstrip().endswith("a/Relu")
+    assert "[bold]b" in text
+    assert "time unknown: why not" in text
+    assert (
+        "sum of the operations 8.00 ms, 1 of unknown time left out; whole file" in text
+    )
+    assert "by kind: CONV_2D 75.0%, ADD 25.0%" in text
+    assert "and 1 more, 2.00 ms together" in op_report.to_text(profile, limit=1)
+    table = list(csv.DictReader(io.StringIO(op_report.to_csv(profile))))
+    assert [row["total_ms"] for row in table] == ["6.0000", "2.0000", ""]
+    assert [row["share"] for row in table] == ["0.7500", "0.2500", ""]
+    assert table[0]["place"] == "a/Relu;a/Bias"
+    assert table[2]["problem"] == "why not"
+
+
+def test_the_command(file, tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(file)
+    done = keras_frm("profile", path, "--runs", 2, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "CONV_2D" in done.out
+    assert "whole file" in done.out
+    table = (tmp_path / "out" / "net_operations.csv").read_text()
+    assert len(table.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("none.tflite", "There is no file"), ("net.keras", "is no .tflite file")],
+)
+def test_the_command_with_a_mistake(name, match, tmp_path):
+    assert match in keras_frm("profile", tmp_path / name).line
+
+
+def test_profiling_needs_no_tensorflow(file, tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(file)
+    code = (
+        "import sys\n"
+        "from keras_frm.deploy.op_profile import profile_operations\n"
+        f"assert profile_operations({str(path)!r}, runs=1).rows\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
