@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from keras_frm.deploy.quantization.plan import Plan
 
+# A tensor that is zero everywhere would get the scale 0.
+_SMALLEST_WIDTH = 1e-3
+
 
 def calibrate(
     model: keras.Model,
@@ -48,7 +51,9 @@ def calibrate(
             if progress is not None:
                 progress(count, None)
     if not count:
-        raise ValueError("There are no calibration images: representative_data is empty.")
+        raise ValueError(
+            "There are no calibration images: representative_data is empty."
+        )
     means = total / count  # (ranges, 2)
     for name, (low, high) in zip(measured, means, strict=True):
         if not np.isfinite([low, high]).all():
@@ -56,7 +61,10 @@ def calibrate(
                 f"The output of '{name}' is not finite on the calibration images; the "
                 "model cannot be quantised. Check its weights."
             )
-    ranges = dict(zip(measured, map(tuple, means.tolist()), strict=True))
+    ranges = {
+        name: (low, max(high, low + _SMALLEST_WIDTH))
+        for name, (low, high) in zip(measured, means.tolist(), strict=True)
+    }
     return {**ranges, **plan.fixed}
 
 
