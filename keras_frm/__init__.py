@@ -25,6 +25,7 @@ _PUBLIC = {
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.data.labels",
+    "Segmenter": "keras_frm.runtime.segmenter",
 }
 
 # What each extra brings, for the one line said when it is missing.
