@@ -1,4 +1,4 @@
-"""`keras-frm evaluate`: mean IoU of a trained model."""
+"""`keras-frm evaluate`: mean IoU of a trained model or an exported file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from keras_frm.progress import progress_bar
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Run folder or .keras file.")],
+    model: Annotated[Path, typer.Argument(help="Run folder, .keras or .tflite file.")],
     preset: PresetName = "cityscapes",
     data: Data = None,
     split: Split = "val",
@@ -40,13 +40,13 @@ def evaluate(
     from keras_frm.evaluation.cityscapes_server import submission_name, to_label_ids
     from keras_frm.evaluation.evaluate import evaluate as measure
     from keras_frm.runtime.files import write_png
-    from keras_frm.training.run_folder import load_trained
 
     averaged_scales = parse_scales(scales)
     chosen = chosen_preset(preset, data)
     if submission and chosen.dataset != "cityscapes":
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
-    network, _ = load_trained(model, chosen.labels)
+    averages = window or stride or flip or averaged_scales != (1.0,)
+    segment = _load(model, chosen.labels, averages)
     dataset = plain_data(chosen, data, split, resize)
 
     def write(index, image, label, mask):
@@ -55,7 +55,7 @@ def evaluate(
 
     with progress_bar("evaluating") as progress:
         result = measure(
-            network,
+            segment,
             dataset,
             labels=chosen.labels,
             mode="slide" if window else "whole",
@@ -69,6 +69,22 @@ def evaluate(
     print(report.to_text(result))
     if out is not None:
         print(f"tables and picture are in {report.save(result, out)}")
+
+
+def _load(path, labels, averages):
+    """Return the Keras network of a file, or what gives masks by an exported one."""
+    if path.suffix.lower() != ".tflite":
+        from keras_frm.training.run_folder import load_trained
+
+        return load_trained(path, labels)[0]
+    if averages:
+        raise ValueError(
+            f"{path} gives masks, which have no scores to average: --window, --stride, "
+            "--scales and --flip need the Keras model."
+        )
+    from keras_frm.runtime.segmenter import Segmenter
+
+    return Segmenter(path)
 
 
 def parse_scales(text: str) -> tuple[float, ...]:

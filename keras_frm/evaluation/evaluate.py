@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frm.data.labels import LabelSet
+from keras_frm.evaluation.model_files import known_class_count
 from keras_frm.evaluation.predictors import (
     Predict,
     Score,
@@ -47,8 +48,8 @@ def evaluate(
         dataset: A `tf.data.Dataset` or iterable of pairs: image (H, W, 3) uint8 or
             float in [0, 255] and label (H, W) or (H, W, 1) integer train ids, both
             with or without a leading batch axis.
-        labels: The classes; None takes `dataset.labels`, or numbered names for as
-            many classes as a Keras model has.
+        labels: The classes; None takes `dataset.labels`, then `model.label_set`, or
+            numbered names for as many classes as a Keras model has.
         mode: "whole", or "slide" for windows (Keras models only).
         window: (h, w) in pixels for "slide"; None takes the size that the model is
             fixed to.
@@ -79,17 +80,15 @@ def evaluate(
     """
     labels = labels or getattr(dataset, "labels", None)
     score = _score_function(model, mode, window, stride, scales, flip)
-    if score is None and labels is None:
-        raise ValueError(
-            "A callable that returns masks does not tell its classes; pass labels=."
-        )
+    if score is None:
+        labels = _mask_labels(model, labels)
     confusion, images = 0, 0
     for image, label in _pairs(dataset, progress):
         if score is None:
             prediction = _called_mask(model, image)
         else:
             scores = score(image)  # (H, W, C)
-            labels = labels or _numbered_labels(scores.shape[-1])
+            labels = labels or numbered_labels(scores.shape[-1])
             _check_class_count(scores.shape[-1], labels)
             prediction = scores.argmax(axis=-1).astype(np.uint8)  # (H, W)
         try:
@@ -171,6 +170,26 @@ def _fixed_size(model: keras.Layer) -> tuple[int, int] | None:
     return size if len(size) == 2 and None not in size else None
 
 
+def _mask_labels(segment: Callable, labels: LabelSet | None) -> LabelSet:
+    """Return the classes of a callable's masks: its own if no others are given."""
+    own = getattr(segment, "label_set", None)
+    if own is None and labels is None:
+        raise ValueError(
+            "A callable that returns masks does not tell its classes; pass labels=."
+        )
+    if labels is None:
+        return own
+    count = known_class_count(own)
+    if count not in (None, labels.num_classes):
+        path = getattr(segment, "path", "this callable")
+        raise ValueError(
+            f"The model in {path} has {count} classes and the label set "
+            f"'{labels.name}' has {labels.num_classes}; name the right preset or "
+            "labels=."
+        )
+    return labels
+
+
 def _called_mask(segment: Callable, image: np.ndarray) -> np.ndarray:
     """Return the mask (H, W) of a callable that takes uint8."""
     if image.dtype != np.uint8:
@@ -236,7 +255,7 @@ def _check_class_count(count: int, labels: LabelSet) -> None:
         )
 
 
-def _numbered_labels(count: int) -> LabelSet:
+def numbered_labels(count: int) -> LabelSet:
     """Return names and well separated colours for classes without names."""
     hues = (index * 0.618034 % 1.0 for index in range(count))
     colours = (colorsys.hsv_to_rgb(hue, 0.7, 0.95) for hue in hues)
