@@ -6,6 +6,7 @@ import sys
 import typer
 
 from keras_frm import __version__, missing_module_message
+from keras_frm.cli.benchmark import benchmark
 from keras_frm.cli.check_data import check_data
 from keras_frm.cli.demo import demo
 from keras_frm.cli.evaluate import evaluate
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Light-weight semantic segmentation for edge devices.",
 )
-for command in (demo, train, evaluate, predict, check_data, profile):
+for command in (demo, train, evaluate, predict, benchmark, check_data, profile):
     app.command()(command)
 
 

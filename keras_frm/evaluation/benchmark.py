@@ -1,0 +1,264 @@
+"""Compare model files: latency, memory, size, and how well their masks agree."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.evaluation.machine import machine_name
+from keras_frm.evaluation.model_files import ModelFile, open_models
+from keras_frm.evaluation.peak_memory import peak_memory
+from keras_frm.evaluation.timing import interleaved_times
+
+# One image (H, W, 3) uint8 with its label (H, W), or without one.
+Pair = tuple[np.ndarray, np.ndarray | None]
+
+
+class BenchmarkRow(NamedTuple):
+    """What was measured of one file.
+
+    Args:
+        name: Name of the file, told apart from the others'.
+        runtime: What ran it.
+        input_size: Height and width of its input, pixels.
+        latency: Median milliseconds of one run on a prepared input.
+        slow_latency: 90th percentile of the same.
+        throughput: Images a second, one after the other.
+        ratio: Its time divided by the first file's: median over the rounds.
+        mask_latency: Median milliseconds from an image to its mask, resizing included.
+        memory: Peak resident bytes of a process that runs it; NaN if unknown.
+        file_size: Bytes.
+        agreement: Share of pixels with the class that the first file gives them.
+        mean_iou: Mean IoU on the labels; NaN without labels.
+    """
+
+    name: str
+    runtime: str
+    input_size: tuple[int, int]
+    latency: float
+    slow_latency: float
+    throughput: float
+    ratio: float
+    mask_latency: float
+    memory: float
+    file_size: int
+    agreement: float
+    mean_iou: float
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A comparison of model files.
+
+    Args:
+        rows: One for each file, in the order they were given.
+        machine: What it was measured on.
+        threads: Threads of the runtimes.
+        runs: Timed rounds.
+        images: Number of images the masks were compared on.
+        source: What images these are.
+    """
+
+    rows: tuple[BenchmarkRow, ...]
+    machine: str
+    threads: int
+    runs: int
+    images: int
+    source: str
+
+
+class MaskScore(NamedTuple):
+    """What the masks of one file are worth; see `BenchmarkRow`."""
+
+    agreement: float
+    mean_iou: float
+    mask_latency: float
+
+
+def benchmark(
+    paths: Sequence[str | Path],
+    pairs: Iterable[Pair] | None = None,
+    *,
+    labels: LabelSet | None = None,
+    source: str | None = None,
+    threads: int = 2,
+    runs: int = 30,
+    size: tuple[int, int] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: Callable[[str, int, int | None], None] = lambda *_: None,
+) -> Benchmark:
+    """Measure model files side by side.
+
+    All files run in turn in one process, so that the ratios hold on a noisy machine;
+    their memory is measured apart, each in a process of its own.
+
+    Args:
+        paths: `.tflite`, `.keras` and `.onnx` files, and run folders. The first is
+            what the others are compared with.
+        pairs: Images (H, W, 3) uint8 with labels (H, W) of train ids or None; eight
+            synthetic scenes if None.
+        labels: Classes of the labels, for the mean IoU.
+        source: What the images are, for the report.
+        threads: Threads of each runtime.
+        runs: Timed rounds.
+        size: Height and width of the input of files that do not fix it; None takes
+            that of the first file that does.
+        clock: Returns seconds.
+        progress: Called with what is going on, what is done and the total.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: A file's runtime is not installed.
+        ValueError: A file is damaged, of unknown kind, has other classes than
+            `labels`, or an option does not fit.
+    """
+    models = open_models(paths, size=size, threads=threads)
+    if labels is not None:
+        for model in models:
+            _check_classes(model, labels)
+    if pairs is None:
+        pairs = synthetic_pairs(models[0].input_size)
+        source = "synthetic scenes"
+    memory = []
+    progress("memory", 0, len(models))
+    for done, model in enumerate(models):
+        memory.append(peak_memory(model.path, model.input_size, threads))
+        progress("memory", done + 1, len(models))
+    rounds = iter(range(-1, runs + 2))
+    times = interleaved_times(
+        [model.invoke for model in models],
+        runs,
+        clock=clock,
+        on_round=lambda: progress("latency", max(0, next(rounds)), runs),
+    )
+    scores, images = score_masks(
+        models, pairs, labels, clock, lambda done: progress("masks", done, None)
+    )
+    rows = [
+        _row(model, times[:, [0, position]], memory[position], scores[position])
+        for position, model in enumerate(models)
+    ]
+    return Benchmark(
+        tuple(rows), machine_name(), threads, runs, images, source or "given images"
+    )
+
+
+def score_masks(
+    models: Sequence[ModelFile],
+    pairs: Iterable[Pair],
+    labels: LabelSet | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[list[MaskScore], int]:
+    """Compare masks with those of the first model, and with labels.
+
+    Args:
+        models: What segments.
+        pairs: Images (H, W, 3) uint8 with labels (H, W), or None for labels.
+        labels: Classes of the labels; None for no mean IoU.
+        clock: Returns seconds.
+        progress: Called with the number of images done.
+
+    Returns:
+        A score for each model, and the number of images.
+
+    Raises:
+        ValueError: There is no image, or a mask holds ids that are no class.
+    """
+    equal, pixels, times = np.zeros(len(models), np.int64), 0, []
+    confusions = [0] * len(models)
+    for image, label in pairs:
+        masks, seconds = [], []
+        for model in models:
+            start = clock()
+            masks.append(model.segment(image))  # (H, W)
+            seconds.append(clock() - start)
+        times.append(seconds)
+        equal += [np.count_nonzero(mask == masks[0]) for mask in masks]
+        pixels += masks[0].size
+        if labels is not None and label is not None:
+            for position, mask in enumerate(masks):
+                counts = _confusion(models[position], label, mask, labels)
+                confusions[position] = confusions[position] + counts
+        progress(len(times))
+    if not times:
+        raise ValueError("There is no image to compare the masks on.")
+    latencies = 1e3 * np.median(times, axis=0)
+    scores = [
+        MaskScore(equal[p] / pixels, _mean_iou(confusions[p]), float(latencies[p]))
+        for p in range(len(models))
+    ]
+    return scores, len(times)
+
+
+def synthetic_pairs(size: tuple[int, int], count: int = 8) -> Iterator[Pair]:
+    """Yield synthetic street scenes without labels.
+
+    Args:
+        size: Height and width, pixels; raised to what a scene needs.
+        count: Number of scenes.
+
+    Example:
+    >>> [image.shape for image, _ in synthetic_pairs((64, 100), count=1)]
+    [(64, 128, 3)]
+    """
+    from keras_frm.data.synthetic import render_scene
+
+    size = max(size[0], 64), max(size[1], 128)
+    for index in range(count):
+        yield render_scene(index, seed=0, size=size)[0], None
+
+
+def _row(model, times, memory, score) -> BenchmarkRow:
+    """Return the row of a model from its times beside the first one's."""
+    first, own = times[:, 0], times[:, 1]
+    return BenchmarkRow(
+        name=model.name,
+        runtime=model.runtime,
+        input_size=model.input_size,
+        latency=float(np.median(own)),
+        slow_latency=float(np.percentile(own, 90)),
+        throughput=float(1e3 * len(own) / own.sum()),
+        ratio=float(np.median(own / first)),
+        mask_latency=score.mask_latency,
+        memory=memory,
+        file_size=model.file_size,
+        agreement=score.agreement,
+        mean_iou=score.mean_iou,
+    )
+
+
+def _check_classes(model, labels) -> None:
+    """Raise if a model is known to have other classes than the labels."""
+    if model.num_classes not in (None, labels.num_classes):
+        raise ValueError(
+            f"{model.path} has {model.num_classes} classes and the label set "
+            f"'{labels.name}' has {labels.num_classes}; name the preset it was trained "
+            "on."
+        )
+
+
+def _confusion(model, label, mask, labels) -> np.ndarray:
+    """Count one image's pixels: (C, C)."""
+    from keras_frm.metrics import confusion_matrix
+
+    try:
+        return confusion_matrix(label, mask, labels.num_classes, labels.ignore_label)
+    except ValueError as error:
+        raise ValueError(f"{model.path}: {error}") from error
+
+
+def _mean_iou(confusion) -> float:
+    """Return the mean IoU of counted pixels, NaN if there are none."""
+    if not np.any(confusion):
+        return float("nan")
+    from keras_frm.metrics import iou_from_confusion
+
+    return float(np.nanmean(iou_from_confusion(confusion)))
