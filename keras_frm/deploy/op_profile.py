@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 
 from keras_frm.deploy.single_operation import Graph, TensorShape
 from keras_frm.evaluation.timing import interleaved_times
 from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.runtime.tflite_check import check_tflite
 
 # What the inputs and outputs of files timed side by side may take, in bytes.
 _MEMORY = 1 << 30
@@ -115,6 +116,7 @@ def profile_operations(
     name = "The file" if isinstance(model, bytes) else str(model)
     content = model if isinstance(model, bytes) else _read(Path(model))
     try:
+        check_tflite(content)
         whole = load_interpreter(content, threads)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
@@ -122,16 +124,15 @@ def profile_operations(
     if graph.has_flexible_size():
         raise ValueError(
             f"{name} takes images of any size, so its operations have no time; export "
-            "it with a fixed input shape."
+            "it with a fixed input size."
         )
     groups = {}
     for operation in graph.operations:
         groups.setdefault(graph.signature(operation), []).append(operation)
     _fill_inputs(whole)
-    indices = _index_values(graph)
     rows, whole_times = [], []
     for batch in _batches(graph, list(groups.values())):
-        candidates = [_alone(graph, group[0], indices, threads) for group in batch]
+        candidates = [_alone(graph, group[0], threads) for group in batch]
         runnable = [c for c in candidates if not c.problem]
         calls = [whole.invoke, *(c.interpreter.invoke for c in runnable)]
         times = interleaved_times(calls, runs, clock=clock)
@@ -167,18 +168,11 @@ class _Alone(NamedTuple):
     problem: str
 
 
-def _alone(graph, operation, indices, threads) -> _Alone:
+def _alone(graph, operation, threads) -> _Alone:
     """Return an operation ready to run by itself."""
-    shapes = (*graph.inputs(operation), *graph.outputs(operation))
-    handles = {s.dtype for s in shapes} & {"resource", "variant", "string"}
-    if handles:
-        return _Alone(None, None, f"{handles.pop()} values have no meaning alone")
-    if graph.calls_graphs(operation):
-        return _Alone(None, None, "it runs other graphs of the file")
-    content, tensors = graph.cut(operation)
     try:
-        interpreter = load_interpreter(content, threads)
-        _fill_inputs(interpreter, [indices.get(t) for t in tensors])
+        interpreter = load_interpreter(graph.cut(operation), threads)
+        _fill_inputs(interpreter)
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -227,40 +221,16 @@ def _delegates(interpreter) -> list[set[int]]:
     ]
 
 
-def _index_values(graph) -> dict[int, np.ndarray]:
-    """Return sizes and indices that the file computes, taken from one run of it.
-
-    An operation that reads them cannot run on made-up numbers.
-    """
-    tensors = graph.index_tensors()
-    if not tensors:
-        return {}
-    # Without the delegate, which would not hand out values from its inside.
-    interpreter = Interpreter(
-        model_content=graph.with_outputs(tensors),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    _fill_inputs(interpreter)
-    interpreter.invoke()
-    details = interpreter.get_output_details()
-    return {
-        tensor: interpreter.get_tensor(detail["index"])
-        for tensor, detail in zip(tensors, details, strict=True)
-    }
-
-
-def _fill_inputs(interpreter, values=None) -> None:
-    """Set the inputs: to given values, numbers at random, or zeros for indices."""
+def _fill_inputs(interpreter) -> None:
+    """Set the inputs to numbers at random; to zeros where they may be indices."""
     random = np.random.default_rng(0)
-    details = interpreter.get_input_details()
-    for detail, value in zip(details, values or [None] * len(details), strict=True):
+    for detail in interpreter.get_input_details():
         shape, dtype = detail["shape"], np.dtype(detail["dtype"])
-        if value is None and dtype.kind == "f":
-            value = random.random(shape, np.float32).astype(dtype)
-        elif value is None and dtype.kind in "iu" and dtype.itemsize <= 2:
+        if dtype.kind == "f":
+            values = random.random(shape, np.float32).astype(dtype)
+        elif dtype.kind in "iu" and dtype.itemsize <= 2:
             info = np.iinfo(dtype)
-            value = random.integers(info.min, info.max, shape, dtype, endpoint=True)
-        elif value is None:
-            value = np.zeros(shape, dtype)
-        interpreter.set_tensor(detail["index"], value)
+            values = random.integers(info.min, info.max, shape, dtype, endpoint=True)
+        else:
+            values = np.zeros(shape, dtype)
+        interpreter.set_tensor(detail["index"], values)

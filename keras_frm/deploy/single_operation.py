@@ -97,28 +97,10 @@ class Graph:
         )
         return any(s is not None and min(s[1:], default=0) < 0 for s in signatures)
 
-    def calls_graphs(self, operation: schema.OperatorT) -> bool:
-        """Tell whether an operation runs other graphs of the file, as loops do."""
-        options = (operation.builtinOptions, operation.builtinOptions2)
-        return any("ubgraph" in key for o in options if o for key in vars(o))
-
     def is_constant(self, tensor: int) -> bool:
         """Tell whether a tensor's values follow from the file alone."""
         data = self._model.buffers[self._main.tensors[tensor].buffer].data
         return (data is not None and len(data) > 0) or tensor in self._constant_makers
-
-    def index_tensors(self) -> list[int]:
-        """Return computed integer tensors that operations read as sizes or indices."""
-        found = {
-            tensor
-            for operation in self.operations
-            for tensor in self._inputs(operation)
-            if not self.is_constant(tensor)
-            and tensor not in _indices(self._main.inputs)
-            and self._main.tensors[tensor].type
-            in (schema.TensorType.INT32, schema.TensorType.INT64)
-        }
-        return sorted(found)
 
     def signature(self, operation: schema.OperatorT) -> Hashable:
         """Return what makes two operations take the same time, weights apart."""
@@ -133,7 +115,7 @@ class Graph:
             tuple(self._key(t) for t in _indices(operation.outputs)),
         )
 
-    def cut(self, operation: schema.OperatorT) -> tuple[bytes, list[int]]:
+    def cut(self, operation: schema.OperatorT) -> bytes:
         """Make a .tflite file of one operation.
 
         Constants stay constants; operations that make constants come along.
@@ -142,46 +124,33 @@ class Graph:
             operation: One of `operations`.
 
         Returns:
-            The file, and for each of its inputs the tensor's number in this graph.
+            The file; its inputs and outputs are the operation's that are computed.
         """
-        needed = [*self._makers(operation), operation]
-        return self._file(needed, _indices(operation.outputs))
-
-    def with_outputs(self, tensors: list[int]) -> bytes:
-        """Make a .tflite file that puts out `tensors` instead, in that order."""
-        content, _ = self._file(self.operations, tensors, _indices(self._main.inputs))
-        return content
-
-    def _file(self, operations, outputs, inputs=None):
-        """Return a file of some operations, and the tensors that are its inputs."""
-        tensors = list(inputs or [])
-        for operation in operations:
-            tensors += self._inputs(operation) + _indices(operation.outputs)
+        operations = [*self._makers(operation), operation]
+        tensors = [t for o in operations for t in self._inputs(o) + _indices(o.outputs)]
         number = {t: n for n, t in enumerate(dict.fromkeys(tensors))}
-        made = {t for o in operations for t in _indices(o.outputs)}
-        if inputs is None:
-            inputs = [t for t in number if t not in made and not self.is_constant(t)]
         codes, buffers = {}, [schema.BufferT()]
         graph = schema.SubGraphT()
         graph.name = "main"
         graph.tensors = [self._tensor(t, buffers) for t in number]
         graph.operators = []
-        for operation in operations:
-            renumbered = copy.copy(operation)
-            renumbered.opcodeIndex = codes.setdefault(operation.opcodeIndex, len(codes))
-            renumbered.inputs = [number.get(t, -1) for t in _values(operation.inputs)]
-            renumbered.outputs = [number[t] for t in _indices(operation.outputs)]
+        for needed in operations:
+            renumbered = copy.copy(needed)
+            renumbered.opcodeIndex = codes.setdefault(needed.opcodeIndex, len(codes))
+            renumbered.inputs = [number.get(t, -1) for t in _values(needed.inputs)]
+            renumbered.outputs = [number[t] for t in _indices(needed.outputs)]
             renumbered.intermediates = None
             graph.operators.append(renumbered)
-        graph.inputs = [number[t] for t in inputs]
-        graph.outputs = [number[t] for t in outputs]
+        inputs = dict.fromkeys(self._inputs(operation))
+        graph.inputs = [number[t] for t in inputs if not self.is_constant(t)]
+        graph.outputs = [number[t] for t in _indices(operation.outputs)]
         model = schema.ModelT()
         model.version = _SUPPORTED_VERSION
         model.operatorCodes = [self._model.operatorCodes[index] for index in codes]
         model.subgraphs, model.buffers = [graph], buffers
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output()), inputs
+        return bytes(builder.Output())
 
     def _tensor(self, index, buffers):
         """Return a copy of a tensor whose values, if any, stand in `buffers`."""
