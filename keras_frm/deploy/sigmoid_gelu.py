@@ -53,7 +53,7 @@ def sigmoid_gelu(model: keras.Model) -> keras.Model:
 
 
 def _takers(graph: Graph, call: Call) -> list[Call] | None:
-    """Return the convolutions that can take a factor of a tensor, None if it escapes."""
+    """Return the convolutions that take a factor of a tensor, None if it escapes."""
     takers = []
     if graph.is_output(call):
         return None

@@ -25,7 +25,7 @@ _SAME_RANGE = {
     "ZeroPadding2D",
 }
 # Stay float inside the int8 file.
-_FLOAT = {"Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
+_FLOAT = {"ClassIds", "Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
 _FLOAT |= {"Transpose"}
 # Fuse into the operation before them, which then has no range of its own.
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}

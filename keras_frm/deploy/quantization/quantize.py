@@ -1,0 +1,37 @@
+"""Quantisation after training: ranges from images, no further training."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+import numpy as np
+
+from keras_frm.deploy.graph import Graph
+from keras_frm.deploy.quantization.apply import quantize_activations
+from keras_frm.deploy.quantization.calibrate import calibrate
+from keras_frm.deploy.quantization.plan import Plan
+
+
+def quantize_after_training(
+    graph: keras.Model,
+    images: Iterable[np.ndarray],
+    keep_float: Sequence[str] = (),
+    progress: Callable[[int, int | None], None] | None = None,
+) -> keras.Model:
+    """Simulate int8 arithmetic in a graph, with ranges measured on images.
+
+    Weights need no ranges: the converter takes each output channel's largest.
+
+    Args:
+        graph: A Functional model of primitive layers, see `inference_graph`.
+        images: Arrays (H, W, 3), RGB in [0, 255], at the graph's size.
+        keep_float: Names of operations to leave in float; `*` stands for anything.
+        progress: Called with the number of images done and None.
+
+    Returns:
+        A Functional model that computes what the int8 file will.
+
+    Raises:
+        ValueError: An operation has no rule, or the images do not fit.
+    """
+    plan = Plan(Graph(graph), keep_float)
+    return quantize_activations(graph, plan, calibrate(graph, plan, images, progress))
