@@ -25,6 +25,8 @@ _PUBLIC = {
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.data.labels",
+    "export_tflite": "keras_frm.deploy.export",
+    "inference_graph": "keras_frm.deploy.inference_graph",
     "Segmenter": "keras_frm.runtime.segmenter",
 }
 

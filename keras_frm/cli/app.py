@@ -10,6 +10,7 @@ from keras_frm.cli.benchmark import benchmark
 from keras_frm.cli.check_data import check_data
 from keras_frm.cli.demo import demo
 from keras_frm.cli.evaluate import evaluate
+from keras_frm.cli.export import export
 from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
 from keras_frm.cli.train import train
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Light-weight semantic segmentation for edge devices.",
 )
-for command in (demo, train, evaluate, predict, benchmark, check_data, profile):
+for command in (demo, train, evaluate, predict, benchmark, check_data, profile, export):
     app.command()(command)
 
 

@@ -1,0 +1,68 @@
+"""`keras-frm export`: a trained model as a file for a device."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_frm.cli.options import Data, Split, at_least_one_pixel
+from keras_frm.progress import progress_bar
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Run folder or .keras file.")],
+    out: Annotated[Path, typer.Argument(help="File to write, ending in .tflite.")],
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(
+            help="Height and width the file takes.", callback=at_least_one_pixel
+        ),
+    ],
+    precision: Annotated[
+        str, typer.Option(help="float32, float16, dynamic, int8 or int8_full.")
+    ] = "float32",
+    output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
+    output_stride: Annotated[
+        int, typer.Option(help="1, or 4 to leave the last resizing to the app.")
+    ] = 1,
+    preset: Annotated[
+        str | None, typer.Option(help="Dataset and classes; else the run folder's.")
+    ] = None,
+    data: Data = None,
+    split: Split = "train",
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(help="Operations left in float, such as 'decoder.*'; repeatable."),
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Least share of pixels equal to the model's.")
+    ] = None,
+) -> None:
+    """Export a model as a checked .tflite file and report on it."""
+    from keras_frm.cli.datasets import chosen_preset, plain_data
+    from keras_frm.deploy.export import export_tflite
+    from keras_frm.training.run_folder import load_trained
+
+    chosen = chosen_preset(preset, data) if preset else None
+    network, labels = load_trained(model, chosen.labels if chosen else None)
+    images = None
+    if data is not None or preset == "synthetic":
+        if chosen is None:
+            raise ValueError("--data needs --preset, which says how to read it.")
+        images = plain_data(chosen, data, split, None).as_numpy_iterator()
+    with progress_bar("calibrating") as progress:
+        report = export_tflite(
+            network,
+            out,
+            input_shape=size,
+            precision=precision,
+            representative_data=images,
+            output=output,
+            output_stride=output_stride,
+            labels=labels,
+            keep_float=keep_float or (),
+            min_agreement=min_agreement,
+            provenance={"source": model.name},
+            progress=progress,
+        )
+    print(report)
