@@ -14,14 +14,9 @@ from tflite_files import CLASSES, SIZE, colour_logits, colour_mask, float_logits
 
 from keras_frm.data.labels import LabelSet
 from keras_frm.evaluation import benchmark_report, peak_memory
-from keras_frm.evaluation.benchmark import (
-    Benchmark,
-    BenchmarkRow,
-    benchmark,
-    score_masks,
-    synthetic_pairs,
-)
+from keras_frm.evaluation.benchmark import Benchmark, BenchmarkRow, benchmark
 from keras_frm.evaluation.evaluate import evaluate
+from keras_frm.evaluation.mask_scores import score_masks, synthetic_pairs
 from keras_frm.evaluation.model_files import ModelFile, open_model, open_models
 from keras_frm.evaluation.tradeoff_plot import draw_tradeoff, tradeoff_picture
 
@@ -165,7 +160,9 @@ def test_a_keras_file_of_open_size(folder):
         open_model(folder / "net.keras")
     model = open_model(folder / "net.keras", size=(20, 30))
     image = next(pairs(1, (40, 60)))[0]
-    np.testing.assert_array_equal(model.segment(image), image.argmax(-1))
+    mask = model.segment(image)
+    assert (mask.shape, mask.dtype) == ((40, 60), np.uint8)
+    assert np.mean(mask == image.argmax(-1)) > 0.85  # blurred between blocks
 
 
 def test_a_run_folder(folder, tmp_path):
@@ -225,7 +222,9 @@ def test_an_onnx_file_with_channels_first(monkeypatch, tmp_path):
     path.write_bytes(b"good")
     model = open_model(path, size=SIZE, threads=3)
     image = next(pairs(1))[0]
-    np.testing.assert_array_equal(model.segment(image), image.argmax(-1))
+    mask = model.segment(image)
+    assert (mask.shape, mask.dtype) == (SIZE, np.uint8)
+    assert np.mean(mask == image.argmax(-1)) > 0.85  # blurred between blocks
     assert model.invoke().dtype == np.float32
     assert (model.num_classes, calls) == (3, [3])
     path.write_bytes(b"bad")

@@ -33,8 +33,8 @@ def to_text(profile: OpProfile, limit: int | None = None, width: int = 160) -> s
 
     Example:
     >>> profile = OpProfile((), whole=2.0, delegates=1, threads=2, runs=9)
-    >>> print(to_text(profile).splitlines()[-2][:30])
-    sum of the operations 0.00 ms,
+    >>> print(to_text(profile).splitlines()[-2][:46])
+    sum of the operations 0.00 ms; whole file 2.00
     """
     table = Table(box=None, pad_edge=False)
     for title in ("operation", "count", "ms", "total", "share", "XNNPACK"):

@@ -1,7 +1,7 @@
 """Compare model files: latency, memory, size, and how well their masks agree."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +10,10 @@ import numpy as np
 
 from keras_frm.data.labels import LabelSet
 from keras_frm.evaluation.machine import machine_name
-from keras_frm.evaluation.model_files import ModelFile, open_models
+from keras_frm.evaluation.mask_scores import Pair, score_masks, synthetic_pairs
+from keras_frm.evaluation.model_files import open_models
 from keras_frm.evaluation.peak_memory import peak_memory
 from keras_frm.evaluation.timing import interleaved_times
-
-# One image (H, W, 3) uint8 with its label (H, W), or without one.
-Pair = tuple[np.ndarray, np.ndarray | None]
 
 
 class BenchmarkRow(NamedTuple):
@@ -69,14 +67,6 @@ class Benchmark:
     runs: int
     images: int
     source: str
-
-
-class MaskScore(NamedTuple):
-    """What the masks of one file are worth; see `BenchmarkRow`."""
-
-    agreement: float
-    mean_iou: float
-    mask_latency: float
 
 
 def benchmark(
@@ -150,72 +140,6 @@ def benchmark(
     )
 
 
-def score_masks(
-    models: Sequence[ModelFile],
-    pairs: Iterable[Pair],
-    labels: LabelSet | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-    progress: Callable[[int], None] = lambda _: None,
-) -> tuple[list[MaskScore], int]:
-    """Compare masks with those of the first model, and with labels.
-
-    Args:
-        models: What segments.
-        pairs: Images (H, W, 3) uint8 with labels (H, W), or None for labels.
-        labels: Classes of the labels; None for no mean IoU.
-        clock: Returns seconds.
-        progress: Called with the number of images done.
-
-    Returns:
-        A score for each model, and the number of images.
-
-    Raises:
-        ValueError: There is no image, or a mask holds ids that are no class.
-    """
-    equal, pixels, times = np.zeros(len(models), np.int64), 0, []
-    confusions = [0] * len(models)
-    for image, label in pairs:
-        masks, seconds = [], []
-        for model in models:
-            start = clock()
-            masks.append(model.segment(image))  # (H, W)
-            seconds.append(clock() - start)
-        times.append(seconds)
-        equal += [np.count_nonzero(mask == masks[0]) for mask in masks]
-        pixels += masks[0].size
-        if labels is not None and label is not None:
-            for position, mask in enumerate(masks):
-                counts = _confusion(models[position], label, mask, labels)
-                confusions[position] = confusions[position] + counts
-        progress(len(times))
-    if not times:
-        raise ValueError("There is no image to compare the masks on.")
-    latencies = 1e3 * np.median(times, axis=0)
-    scores = [
-        MaskScore(equal[p] / pixels, _mean_iou(confusions[p]), float(latencies[p]))
-        for p in range(len(models))
-    ]
-    return scores, len(times)
-
-
-def synthetic_pairs(size: tuple[int, int], count: int = 8) -> Iterator[Pair]:
-    """Yield synthetic street scenes without labels.
-
-    Args:
-        size: Height and width, pixels; raised to what a scene needs.
-        count: Number of scenes.
-
-    Example:
-    >>> [image.shape for image, _ in synthetic_pairs((64, 100), count=1)]
-    [(64, 128, 3)]
-    """
-    from keras_frm.data.synthetic import render_scene
-
-    size = max(size[0], 64), max(size[1], 128)
-    for index in range(count):
-        yield render_scene(index, seed=0, size=size)[0], None
-
-
 def _row(model, times, memory, score) -> BenchmarkRow:
     """Return the row of a model from its times beside the first one's."""
     first, own = times[:, 0], times[:, 1]
@@ -243,22 +167,3 @@ def _check_classes(model, labels) -> None:
             f"'{labels.name}' has {labels.num_classes}; name the preset it was trained "
             "on."
         )
-
-
-def _confusion(model, label, mask, labels) -> np.ndarray:
-    """Count one image's pixels: (C, C)."""
-    from keras_frm.metrics import confusion_matrix
-
-    try:
-        return confusion_matrix(label, mask, labels.num_classes, labels.ignore_label)
-    except ValueError as error:
-        raise ValueError(f"{model.path}: {error}") from error
-
-
-def _mean_iou(confusion) -> float:
-    """Return the mean IoU of counted pixels, NaN if there are none."""
-    if not np.any(confusion):
-        return float("nan")
-    from keras_frm.metrics import iou_from_confusion
-
-    return float(np.nanmean(iou_from_confusion(confusion)))

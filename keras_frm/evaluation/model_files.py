@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_frm.data.labels import IGNORE_LABEL, LabelSet
 from keras_frm.evaluation.machine import package_version
+from keras_frm.evaluation.onnx_network import OnnxNetwork
+from keras_frm.evaluation.predictors import resize_scores
 
 
 @dataclass(frozen=True)
@@ -208,57 +210,18 @@ def _keras(path, size, threads) -> ModelFile:
 
 
 def _onnx(path, size, threads) -> ModelFile:
-    """Open an `.onnx` file with an image as its only input."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            f"{path} needs ONNX Runtime. Run: pip install onnxruntime"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    # Its exceptions have no common base but Exception.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be loaded as a model: {reason}") from error
-    (image_input, *others), (output, *_) = session.get_inputs(), session.get_outputs()
-    if others or len(image_input.shape) != 4 or 3 not in image_input.shape[1::2]:
-        raise ValueError(
-            f"{path} must have one input, images (B, H, W, 3) or (B, 3, H, W)."
-        )
-    channels_first = image_input.shape[1] == 3
-    sides = image_input.shape[2:] if channels_first else image_input.shape[1:3]
-    size = _chosen_size(path, sides, size)
-    dtype = np.uint8 if "uint8" in image_input.type else np.float32
-
-    def run(images):
-        if channels_first:
-            images = images.transpose(0, 3, 1, 2)  # (1, 3, H, W)
-        images = np.ascontiguousarray(images, dtype)
-        return session.run([output.name], {image_input.name: images})[0]
-
-    def scores(images):
-        result = run(images)[0]
-        if result.ndim == 3 and channels_first:
-            result = result.transpose(1, 2, 0)  # (h, w, C)
-        return result
-
-    classes = None
-    if len(output.shape) == 4:
-        classes = output.shape[1 if channels_first else 3]
-    prepared = np.zeros((1, *size, 3), np.uint8)
+    """Open an `.onnx` file."""
+    network = OnnxNetwork(path, threads)
+    size = _chosen_size(path, network.size, size)
+    prepared = network.prepare(np.zeros((1, *size, 3), np.uint8))
     return ModelFile(
         name=path.name,
         path=path,
         runtime=f"ONNX Runtime {package_version('onnxruntime')}",
         input_size=size,
-        num_classes=classes if isinstance(classes, int) else None,
-        invoke=lambda: run(prepared),
-        segment=lambda image: _mask_of(image, size, scores),
+        num_classes=network.num_classes,
+        invoke=lambda: network.run(prepared),
+        segment=lambda image: _mask_of(image, size, network),
     )
 
 
@@ -272,16 +235,16 @@ def _chosen_size(path, fixed, wanted) -> tuple[int, int]:
 
 
 def _mask_of(image, size, scores) -> np.ndarray:
-    """Segment an image by a network of one input size.
+    """Segment an image by a network of one input size, as `Segmenter` does.
 
     Args:
         image: (H, W, 3) uint8.
         size: The network's (h, w).
         scores: From (1, h, w, 3) uint8 to scores (h', w', C), or a mask (h', w').
     """
-    full = image.shape[1], image.shape[0]
-    if image.shape[:2] != size:
-        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
-    result = np.asarray(scores(image[None]))
-    mask = result if result.ndim == 2 else result.argmax(axis=-1)
-    return cv2.resize(mask.astype(np.uint8), full, interpolation=cv2.INTER_NEAREST)
+    full = image.shape[:2]
+    result = np.asarray(scores(resize_scores(image, size)[None]))
+    if result.ndim == 3:
+        return resize_scores(result, full).argmax(axis=-1).astype(np.uint8)
+    mask = result.astype(np.uint8)
+    return cv2.resize(mask, full[::-1], interpolation=cv2.INTER_NEAREST)

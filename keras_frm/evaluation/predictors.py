@@ -140,24 +140,30 @@ def multi_scale(
     total = 0
     for scale in scales:
         scaled_size = tuple(max(1, round(side * scale)) for side in size)
-        scaled = _resize(image, scaled_size)
-        total = total + _softmax(_resize(score(scaled), size))
+        scaled = resize_scores(image, scaled_size)
+        total = total + _softmax(resize_scores(score(scaled), size))
         if flip:
             # A copy: a negative stride is not accepted everywhere.
             mirrored = np.ascontiguousarray(scaled[:, ::-1])
-            scores = _softmax(_resize(score(mirrored), size))
+            scores = _softmax(resize_scores(score(mirrored), size))
             total += scores[:, ::-1]
     return total / (len(scales) * (1 + flip))
 
 
-def _starts(length: int, window: int, stride: int) -> list[int]:
-    """List where windows begin, so that all is covered and the last one is flush."""
-    last = length - window
-    return [*range(0, last, stride), last]
+def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize scores, or an image, bilinearly with half-pixel centres.
 
+    Args:
+        array: (h, w, C), uint8 or float32.
+        size: Height and width (H, W), pixels.
 
-def _resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize (h, w, C) to `size` (H, W), bilinear with half-pixel centres."""
+    Returns:
+        (H, W, C), the dtype of `array`.
+
+    Example:
+    >>> resize_scores(np.ones((2, 3, 200), np.float32), (4, 6)).shape
+    (4, 6, 200)
+    """
     if array.shape[:2] == size:
         return array
     parts = [
@@ -169,6 +175,12 @@ def _resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         for first in range(0, array.shape[-1], _MAX_CHANNELS)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def _starts(length: int, window: int, stride: int) -> list[int]:
+    """List where windows begin, so that all is covered and the last one is flush."""
+    last = length - window
+    return [*range(0, last, stride), last]
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
