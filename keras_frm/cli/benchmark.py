@@ -44,6 +44,10 @@ def benchmark(
 
     dataset = {}
     if data is not None or preset is not None:
+        from keras_frm.evaluation.tensorflow_threads import limit_threads
+
+        # Reading data starts TensorFlow, which then keeps its threads.
+        limit_threads(threads)
         dataset = _dataset(preset or "cityscapes", data, split, limit)
     with timed_progress() as bar:
         tasks = {}
@@ -76,5 +80,6 @@ def _dataset(preset, data, split, limit) -> dict:
     return {
         "pairs": itertools.islice(pairs, limit),
         "labels": chosen.labels,
+        "images": min(limit, int(batches.cardinality())),
         "source": f"{chosen.dataset} {split}",
     }

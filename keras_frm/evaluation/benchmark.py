@@ -15,6 +15,8 @@ from keras_frm.evaluation.model_files import open_models
 from keras_frm.evaluation.peak_memory import peak_memory
 from keras_frm.evaluation.timing import interleaved_times
 
+_SCENES = 8  # where no images are given
+
 
 class BenchmarkRow(NamedTuple):
     """What was measured of one file.
@@ -74,6 +76,7 @@ def benchmark(
     pairs: Iterable[Pair] | None = None,
     *,
     labels: LabelSet | None = None,
+    images: int | None = None,
     source: str | None = None,
     threads: int = 2,
     runs: int = 30,
@@ -92,6 +95,7 @@ def benchmark(
         pairs: Images (H, W, 3) uint8 with labels (H, W) of train ids or None; eight
             synthetic scenes if None.
         labels: Classes of the labels, for the mean IoU.
+        images: Number of pairs, for `progress`.
         source: What the images are, for the report.
         threads: Threads of each runtime.
         runs: Timed rounds.
@@ -114,29 +118,29 @@ def benchmark(
         for model in models:
             _check_classes(model, labels)
     if pairs is None:
-        pairs = synthetic_pairs(models[0].input_size)
-        source = "synthetic scenes"
+        images, source = _SCENES, "synthetic scenes"
+        pairs = synthetic_pairs(models[0].input_size, images)
     memory = []
     progress("memory", 0, len(models))
     for done, model in enumerate(models):
         memory.append(peak_memory(model.path, model.input_size, threads))
         progress("memory", done + 1, len(models))
-    rounds = iter(range(-1, runs + 2))
+    rounds = iter(range(-1, runs + 1))  # the first two warm up
     times = interleaved_times(
         [model.invoke for model in models],
         runs,
         clock=clock,
         on_round=lambda: progress("latency", max(0, next(rounds)), runs),
     )
-    scores, images = score_masks(
-        models, pairs, labels, clock, lambda done: progress("masks", done, None)
+    scores, compared = score_masks(
+        models, pairs, labels, clock, lambda done: progress("masks", done, images)
     )
     rows = [
         _row(model, times[:, [0, position]], memory[position], scores[position])
         for position, model in enumerate(models)
     ]
     return Benchmark(
-        tuple(rows), machine_name(), threads, runs, images, source or "given images"
+        tuple(rows), machine_name(), threads, runs, compared, source or "given images"
     )
 
 

@@ -75,7 +75,7 @@ def score_masks(
     return scores, len(times)
 
 
-def synthetic_pairs(size: tuple[int, int], count: int = 8) -> Iterator[Pair]:
+def synthetic_pairs(size: tuple[int, int], count: int) -> Iterator[Pair]:
     """Yield synthetic street scenes without labels.
 
     Args:

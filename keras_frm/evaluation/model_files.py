@@ -1,6 +1,5 @@
 """Model files of every kind behind one face: run it, or segment an image."""
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -174,6 +173,7 @@ def _keras(path, size, threads) -> ModelFile:
     """Open a `.keras` file or a run folder."""
     import tensorflow as tf
 
+    from keras_frm.evaluation.tensorflow_threads import limit_threads
     from keras_frm.models.weights import load_network
     from keras_frm.training.run_folder import BEST, LAST
 
@@ -182,10 +182,7 @@ def _keras(path, size, threads) -> ModelFile:
         file = next((path / n for n in (BEST, LAST) if (path / n).is_file()), None)
         if file is None:
             raise FileNotFoundError(f"{path} is no run folder: it has no {BEST}.")
-    # Where TensorFlow runs already, it keeps the threads it has.
-    with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    used = tf.config.threading.get_intra_op_parallelism_threads() or "all"
+    used = limit_threads(threads)
     network = load_network(file)
     size = _chosen_size(file, network.input_shape[1:3], size)
 
@@ -201,7 +198,7 @@ def _keras(path, size, threads) -> ModelFile:
     return ModelFile(
         name=path.name,
         path=file,
-        runtime=f"TensorFlow {tf.__version__}, {used} threads",
+        runtime=f"TensorFlow {tf.__version__}, {used}",
         input_size=size,
         num_classes=network.output.shape[-1],
         invoke=lambda: logits(prepared).numpy(),  # waits until it is done
