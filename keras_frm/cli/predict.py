@@ -1,4 +1,4 @@
-"""`keras-frm predict`: overlays of images, a folder or a video."""
+"""`keras-frm predict`: overlays of images, a folder, a video or a camera."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +14,10 @@ _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Run folder or .keras file.")],
-    source: Annotated[Path, typer.Argument(help="An image, a folder or a video.")],
+    model: Annotated[Path, typer.Argument(help="Run folder, .keras or .tflite.")],
+    source: Annotated[
+        Path, typer.Argument(help="An image, a folder, a video, camera or camera:1.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the overlays.")] = Path(
         "predictions"
     ),
@@ -33,20 +35,60 @@ def predict(
             callback=at_least_one_pixel,
         ),
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of a .tflite file.", min=1)
+    ] = None,
 ) -> None:
-    """Segment images or a video and write overlays with a legend."""
-    from keras_frm.presets import preset as find_preset
-    from keras_frm.training.run_folder import load_trained
-
-    if not source.exists():
+    """Segment images, a video or a camera and write overlays with a legend."""
+    camera = _camera_index(source)
+    if camera is None and not source.exists():
         raise FileNotFoundError(f"There is no image, folder or video at {source}.")
-    labels = find_preset(preset).labels if preset else None
-    network, labels = load_trained(model, labels)
-    segment = _segmenter(network, resize)
-    if source.suffix.lower() in _VIDEOS:
+    if model.suffix.lower() == ".tflite":
+        if resize is not None:
+            raise ValueError("--resize does not fit a .tflite file: its size is fixed.")
+        segment, labels = _device_segmenter(model, preset, threads)
+    else:
+        if threads is not None:
+            raise ValueError("--threads is for .tflite files only.")
+        segment, labels = _trained_segmenter(model, preset, resize)
+    if camera is not None:
+        _predict_camera(camera, out, segment, labels)
+    elif source.suffix.lower() in _VIDEOS:
         _predict_video(source, out, segment, labels)
     else:
         _predict_images(_image_files(source), out, segment, labels, masks)
+
+
+def _camera_index(source: Path) -> int | None:
+    """Return the index that `camera` or `camera:1` names, None for files."""
+    name, _, index = str(source).partition(":")
+    if name != "camera" or source.exists():
+        return None
+    if index and not (index.isascii() and index.isdecimal() and len(index) < 4):
+        raise ValueError(f"'{source}' names no camera; write camera or camera:1.")
+    return int(index or 0)
+
+
+def _device_segmenter(model: Path, preset: str | None, threads: int | None):
+    """Return a function from an image to its mask, and the labels; no TensorFlow."""
+    from keras_frm.runtime.segmenter import Segmenter
+
+    segmenter = Segmenter(model, num_threads=threads)
+    if preset is None:
+        return segmenter, segmenter.label_set
+    from keras_frm.presets import preset as find_preset
+
+    return segmenter, find_preset(preset).labels
+
+
+def _trained_segmenter(model: Path, preset: str | None, resize):
+    """Return a function from an image to its mask, and the labels."""
+    from keras_frm.presets import preset as find_preset
+    from keras_frm.training.run_folder import load_trained
+
+    labels = find_preset(preset).labels if preset else None
+    network, labels = load_trained(model, labels)
+    return _segmenter(network, resize), labels
 
 
 def _segmenter(network, resize) -> Callable:
@@ -120,3 +162,23 @@ def _predict_video(source, out, segment, labels):
             progress=progress,
         )
     print(f"{count} frames are in {target}")
+
+
+def _predict_camera(index, out, segment, labels):
+    """Show the overlays of a camera, or write them where nothing can show them."""
+    from keras_frm.runtime.draw import overlay_with_legend
+    from keras_frm.runtime.live import NoDisplayError, run_live, window
+    from keras_frm.runtime.video import annotate_video, frames
+
+    def annotate(frame):
+        return overlay_with_legend(frame, segment(frame), labels)
+
+    try:
+        with window("keras-frm: q or Esc ends") as show:
+            count = run_live(frames(index), annotate, show, drop=True)
+        print(f"{count} frames were shown")
+    except NoDisplayError as error:
+        target = out / f"camera_{index}_overlay.mp4"
+        print(f"{error} Recording to {target} until Ctrl-C.")
+        count = annotate_video(index, target, annotate)
+        print(f"{count} frames are in {target}")

@@ -198,7 +198,8 @@ def _read_quantization(table: Table, name: str, kind: str, shape: tuple):
         _require(len(zero_points) == 0, f"tensor '{name[:80]}' has no scale")
         return None
     problem = f"the quantisation of tensor '{name[:80]}' is wrong"
-    _require(bool((np.isfinite(scales) & (scales > 0)).all()), problem)
+    normal = np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)
+    _require(bool(normal.all()), problem)
     _require(len(zero_points) == len(scales), problem)
     _require(0 <= axis < max(1, len(shape)), problem)
     _require(len(scales) == 1 or (bool(shape) and len(scales) == shape[axis]), problem)

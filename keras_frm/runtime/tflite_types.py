@@ -69,6 +69,7 @@ def check_types(operator, inputs: list, outputs: list) -> None:
     if name in _WEIGHTED:
         values = [inputs[2 if name == "TRANSPOSE_CONV" else 0]]
         _check_weight_types(inputs, values[0], name)
+        _check_weight_scales(values[0], inputs[1], outputs[0])
     else:
         sizes = _SIZES.get(name, ())
         values = [t for place, t in enumerate(inputs) if place not in sizes]
@@ -109,6 +110,19 @@ def _check_weight_types(inputs, image, name) -> None:
     if name == "FULLY_CONNECTED" and len(inputs) > 2 and inputs[2] is not None:
         types = ("float32",) if image.type == "float32" else ("int32", "int64")
         require(inputs[2].type in types, "its bias has another type")
+
+
+def _check_weight_scales(image, weights, output) -> None:
+    """Check the factor from a sum of products to the output."""
+    scales = [tensor.quantization for tensor in (image, weights, output)]
+    if image.type == "float32" or None in scales:
+        return
+    image_scale, weight_scale, output_scale = (float(q.scales.max()) for q in scales)
+    # XNNPACK frees memory twice when it refuses a larger one.
+    require(
+        image_scale * weight_scale / output_scale < 256,
+        "its scales are too far from each other",
+    )
 
 
 def _check_conversion(name: str, kind: str, output) -> None:
