@@ -1,0 +1,53 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tflite_files import SIZE, float_logits, int8_logits, uint8_mask
+
+from keras_frm.data.labels import LabelSet
+from keras_frm.runtime.file_metadata import FileMetadata, attach
+
+SCRIPT = Path(__file__).with_name("fuzz_files.py")
+LABELS = LabelSet("own", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Good files: models with and without metadata, and images."""
+    folder = tmp_path_factory.mktemp("good")
+    models = {"float": float_logits(), "mask": uint8_mask(), "int8": int8_logits()}
+    for name, content in models.items():
+        output = "mask" if name == "mask" else "logits"
+        about = FileMetadata(LABELS, output, 1, name, SIZE, "0.1.0")
+        (folder / f"{name}.tflite").write_bytes(content)
+        (folder / f"{name}_own.tflite").write_bytes(attach(content, about))
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    for ending in ("png", "jpg"):
+        cv2.imwrite(str(folder / f"image.{ending}"), cv2.blur(image, (5, 5)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("seed", "files", "images"),
+    [(0, 60, 60), pytest.param(1, 500, 200, marks=pytest.mark.slow)],
+)
+def test_damaged_files_give_named_errors(seed, files, images, folder, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, SCRIPT, str(seed), str(files), str(images)),
+            *sorted(folder.glob("*.tflite")),
+            *("--image", *sorted(folder.glob("image.*")), "--folder", tmp_path),
+        ],
+        env={"PYTHONPATH": str(SCRIPT.parents[1]), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = re.findall(r"'(\w+)': (\d+)", done.stdout)
+    assert {name for name, _ in found} == {"none", "ModelFileError", "DataError"}
+    assert sum(int(count) for _, count in found) == files + images
