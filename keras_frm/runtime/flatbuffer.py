@@ -30,24 +30,24 @@ class Table:
     def __init__(self, content: bytes, position: int):
         self._content = content
         self._position = position
-        _check(position % 4 == 0, "a table is not aligned")
+        require(position % 4 == 0, "a table is not aligned")
         vtable = position - _read(content, _INT32, position)
-        _check(vtable >= 0 and vtable % 2 == 0, "a vtable is outside the file")
+        require(vtable >= 0 and vtable % 2 == 0, "a vtable is outside the file")
         vtable_size = _read(content, _UINT16, vtable)
         self._size = _read(content, _UINT16, vtable + 2)
-        _check(
+        require(
             vtable_size >= 4
             and vtable_size % 2 == 0
             and vtable + vtable_size <= len(content),
             "a vtable is outside the file",
         )
-        _check(
+        require(
             self._size >= 4 and position + self._size <= len(content),
             "a table is outside the file",
         )
         count = vtable_size // 2 - 2
         self._fields = struct.unpack_from(f"<{count}H", content, vtable + 4)
-        _check(
+        require(
             all(field == 0 or 4 <= field < self._size for field in self._fields),
             "a field is outside its table",
         )
@@ -63,8 +63,8 @@ class Table:
         Raises:
             FlatbufferError: It is another kind of file.
         """
-        _check(len(content) <= _MAX_BYTES, "the file is over 2 GB")
-        _check(
+        require(len(content) <= _MAX_BYTES, "the file is over 2 GB")
+        require(
             len(content) >= 8 and content[4:8] == identifier,
             f"it does not begin with {identifier.decode()}",
         )
@@ -86,10 +86,10 @@ class Table:
             return default
         start, size = self._fields[field], struct.calcsize(code)
         position = self._position + start
-        _check(start + size <= self._size, "a field is outside its table")
-        _check(position % size == 0, "a field is not aligned")
+        require(start + size <= self._size, "a field is outside its table")
+        require(position % size == 0, "a field is not aligned")
         if code == "?":  # neither 0 nor 1 is undefined behaviour in C++
-            _check(self._content[position] < 2, "a flag is neither 0 nor 1")
+            require(self._content[position] < 2, "a flag is neither 0 nor 1")
         return struct.unpack_from(f"<{code}", self._content, position)[0]
 
     def table(self, field: int) -> "Table | None":
@@ -103,7 +103,7 @@ class Table:
         if position is None:
             return []
         start, offsets = self._elements(position, "<u4")
-        _check(
+        require(
             bool((offsets < len(self._content)).all()), "a table is outside the file"
         )
         return [
@@ -123,7 +123,7 @@ class Table:
         if position is None:
             return np.zeros(0, dtype)
         start, elements = self._elements(position, dtype)
-        _check(start % alignment == 0, "a vector is not aligned")
+        require(start % alignment == 0, "a vector is not aligned")
         return elements
 
     def string(self, field: int) -> str:
@@ -133,7 +133,7 @@ class Table:
             return ""
         start, letters = self._elements(position, "u1")
         end = start + len(letters)
-        _check(
+        require(
             end < len(self._content) and self._content[end] == 0,
             "a string has no end",
         )
@@ -147,28 +147,28 @@ class Table:
         if not self.has(field):
             return None
         offset = self.scalar(field, "I")
-        _check(offset > 0, "an offset is zero")
+        require(offset > 0, "an offset is zero")
         return self._position + self._fields[field] + offset
 
     def _elements(self, position: int, dtype: str) -> tuple[int, np.ndarray]:
         """Return where a vector's elements begin, and the elements without a copy."""
-        _check(position % 4 == 0, "a vector is not aligned")
+        require(position % 4 == 0, "a vector is not aligned")
         count = _read(self._content, _UINT32, position)
         start, size = position + 4, np.dtype(dtype).itemsize
-        _check(
+        require(
             start + count * size <= len(self._content), "a vector is outside the file"
         )
-        _check(start % size == 0, "a vector is not aligned")
+        require(start % size == 0, "a vector is not aligned")
         return start, np.frombuffer(self._content, dtype, count, start)
 
 
 def _read(content: bytes, number: struct.Struct, position: int) -> int:
     """Return the number at a position."""
-    _check(0 <= position <= len(content) - number.size, "an offset leaves the file")
+    require(0 <= position <= len(content) - number.size, "an offset leaves the file")
     return number.unpack_from(content, position)[0]
 
 
-def _check(holds: bool, problem: str) -> None:
+def require(holds: bool, problem: str) -> None:
     """Raise what is wrong unless something holds."""
     if not holds:
         raise FlatbufferError(problem)

@@ -4,10 +4,13 @@ The interpreter trusts a model: a wrong offset, index or shape ends the process.
 flatbuffer is verified, and each operator's output compared with what its inputs give.
 """
 
+import math
+
 from keras_frm.runtime import file_metadata
-from keras_frm.runtime.flatbuffer import FlatbufferError
+from keras_frm.runtime.flatbuffer import FlatbufferError, require
+from keras_frm.runtime.tflite_layout import Elements
 from keras_frm.runtime.tflite_model import Graph, Operator, read_graph
-from keras_frm.runtime.tflite_shapes import RULES, Elements
+from keras_frm.runtime.tflite_shapes import RULES
 from keras_frm.runtime.tflite_types import check_types
 
 
@@ -56,14 +59,14 @@ def check_graph(graph: Graph) -> None:
     """
     tensors = graph.tensors
     known = {index for index, t in enumerate(tensors) if t.constant is not None}
-    _require(not known.intersection(graph.inputs), "an input is a constant")
-    _require(len(set(graph.inputs)) == len(graph.inputs), "an input is there twice")
+    require(not known.intersection(graph.inputs), "an input is a constant")
+    require(len(set(graph.inputs)) == len(graph.inputs), "an input is there twice")
     known.update(graph.inputs)
     for place, operator in enumerate(graph.operators):
         used = {index for index in operator.inputs if index >= 0}
-        _require(used <= known, f"operator {place} uses what is not computed yet")
+        require(used <= known, f"operator {place} uses what is not computed yet")
         made = set(operator.outputs)
-        _require(
+        require(
             len(made) == len(operator.outputs) and not made & known,
             f"operator {place} writes what is written already",
         )
@@ -74,7 +77,7 @@ def check_graph(graph: Graph) -> None:
             raise FlatbufferError(
                 f"operator {place} ({operator.name}): {error}"
             ) from None
-    _require(
+    require(
         bool(graph.outputs) and known.issuperset(graph.outputs),
         "an output is not computed",
     )
@@ -84,7 +87,7 @@ def _check_operator(operator: Operator, tensors: list) -> None:
     """Check inputs, types and output shapes of an operator."""
     left_out = [place for place, index in enumerate(operator.inputs) if index < 0]
     optional = {"CONV_2D": 2, "FULLY_CONNECTED": 2, "DEPTHWISE_CONV_2D": 2}
-    _require(
+    require(
         all(place == optional.get(operator.name) for place in left_out),
         "an input is left out",
     )
@@ -93,25 +96,11 @@ def _check_operator(operator: Operator, tensors: list) -> None:
     check_types(operator, inputs, outputs)
     expected = RULES[operator.name](inputs, operator.options)
     expected = expected if isinstance(expected, list) else [expected]
-    _require(len(outputs) == len(expected), f"it has {len(outputs)} outputs")
+    require(len(outputs) == len(expected), f"it has {len(outputs)} outputs")
     for tensor, shape in zip(outputs, expected, strict=True):
         if isinstance(shape, Elements):
-            shape = tensor.shape if _size(tensor.shape) == shape.count else shape
-        _require(
+            shape = tensor.shape if math.prod(tensor.shape) == shape.count else shape
+        require(
             tensor.shape == shape,
             f"output '{tensor.name[:80]}' is {tensor.shape} instead of {shape}",
         )
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    """Return the number of elements."""
-    size = 1
-    for side in shape:
-        size *= side
-    return size
-
-
-def _require(holds: bool, problem: str) -> None:
-    """Raise what is wrong unless something holds."""
-    if not holds:
-        raise FlatbufferError(problem)

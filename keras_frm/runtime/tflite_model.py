@@ -7,43 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.runtime.flatbuffer import FlatbufferError, Table
+from keras_frm.runtime.flatbuffer import Table, require
 from keras_frm.runtime.tflite_operators import OPERATORS
+from keras_frm.runtime.tflite_tensors import Tensor, read_tensor
 
-# Number in the schema -> name and dtype; int4 packs two values into a byte.
-_TYPES = {
-    0: ("float32", "<f4"),
-    1: ("float16", "<f2"),
-    2: ("int32", "<i4"),
-    3: ("uint8", "u1"),
-    4: ("int64", "<i8"),
-    6: ("bool", "?"),
-    7: ("int16", "<i2"),
-    9: ("int8", "i1"),
-    17: ("int4", "u1"),
-}
-_MAX_RANK = 6
-_MAX_TENSOR_BYTES = 2**30
 _BUFFER_ALIGNMENT = 4  # kernels read weights as 32 bit words
 _UNSAFE_METADATA = "model_control_dependencies"  # changes the order of execution
-
-
-class Quantization(NamedTuple):
-    """How integers stand for numbers: (K,) scales and zero points along an axis."""
-
-    scales: np.ndarray
-    zero_points: np.ndarray
-    axis: int
-
-
-class Tensor(NamedTuple):
-    """A tensor; `constant` holds its values, None if they are computed."""
-
-    name: str
-    type: str
-    shape: tuple[int, ...]
-    constant: np.ndarray | None
-    quantization: Quantization | None
 
 
 class Operator(NamedTuple):
@@ -75,14 +44,14 @@ def read_graph(content: bytes) -> Graph:
     """
     model = Table.root(content, b"TFL3")
     version = model.scalar(0, "I")
-    _require(version == 3, f"its version is {version} instead of 3")
+    require(version == 3, f"its version is {version} instead of 3")
     codes = [_read_code(table) for table in model.tables(1)]
     subgraphs = model.tables(2)
-    _require(len(subgraphs) == 1, f"it has {len(subgraphs)} subgraphs instead of one")
+    require(len(subgraphs) == 1, f"it has {len(subgraphs)} subgraphs instead of one")
     model.string(3)
     buffers = [_read_buffer(table, content) for table in model.tables(4)]
-    _require(bool(buffers) and len(buffers[0]) == 0, "its first buffer is not empty")
-    _require(not model.has(8) and not model.has(9), "its weights are in another file")
+    require(bool(buffers) and len(buffers[0]) == 0, "its first buffer is not empty")
+    require(not model.has(8) and not model.has(9), "its weights are in another file")
     _check_metadata(model, len(buffers))
     graph = _read_subgraph(subgraphs[0], buffers, codes)
     for signature in model.tables(7):
@@ -94,11 +63,9 @@ def _read_code(table: Table) -> int:
     """Return the number of a builtin operator."""
     # The first field is of the time when 127 operators were enough.
     code = max(table.scalar(0, "b"), table.scalar(3, "i"))
-    _require(not table.has(1), "it uses an operator that is not built in")
-    _require(
-        code in OPERATORS, f"it uses operator {code}, which keras_frm does not run"
-    )
-    _require(0 < table.scalar(2, "i", 1) < 100, "the version of an operator is wrong")
+    require(not table.has(1), "it uses an operator that is not built in")
+    require(code in OPERATORS, f"it uses operator {code}, which keras_frm does not run")
+    require(0 < table.scalar(2, "i", 1) < 100, "the version of an operator is wrong")
     return code
 
 
@@ -107,11 +74,11 @@ def _read_buffer(table: Table, content: bytes) -> np.ndarray:
     inside = table.vector(0, "u1", _BUFFER_ALIGNMENT)
     offset, size = table.scalar(1, "Q"), table.scalar(2, "Q")
     if offset <= 1:  # 0 and 1 both mean that there is nothing outside
-        _require(size == 0 or offset == 0, "a buffer has a size but no place")
+        require(size == 0 or offset == 0, "a buffer has a size but no place")
         return inside
-    _require(len(inside) == 0, "a buffer is stored twice")
-    _require(offset % _BUFFER_ALIGNMENT == 0, "a buffer is not aligned")
-    _require(offset + size <= len(content), "a buffer is outside the file")
+    require(len(inside) == 0, "a buffer is stored twice")
+    require(offset % _BUFFER_ALIGNMENT == 0, "a buffer is not aligned")
+    require(offset + size <= len(content), "a buffer is outside the file")
     return np.frombuffer(content, np.uint8, size, offset)
 
 
@@ -120,9 +87,9 @@ def _check_metadata(model: Table, num_buffers: int) -> None:
     buffers = [int(index) for index in model.vector(5, "<i4")]
     for entry in model.tables(6):
         name = entry.string(0)
-        _require(name != _UNSAFE_METADATA, f"it has metadata '{name}'")
+        require(name != _UNSAFE_METADATA, f"it has metadata '{name}'")
         buffers.append(entry.scalar(1, "I"))
-    _require(
+    require(
         all(0 <= index < num_buffers for index in buffers),
         "metadata names a buffer that is not there",
     )
@@ -130,7 +97,7 @@ def _check_metadata(model: Table, num_buffers: int) -> None:
 
 def _read_subgraph(table: Table, buffers: list, codes: list[int]) -> Graph:
     """Read tensors and operators."""
-    tensors = [_read_tensor(entry, buffers) for entry in table.tables(0)]
+    tensors = [read_tensor(entry, buffers) for entry in table.tables(0)]
     table.string(4)
     return Graph(
         tensors,
@@ -140,84 +107,12 @@ def _read_subgraph(table: Table, buffers: list, codes: list[int]) -> Graph:
     )
 
 
-def _read_tensor(table: Table, buffers: list) -> Tensor:
-    """Read a tensor with its constant values."""
-    name = table.string(3)
-    number = table.scalar(1, "b")
-    _require(number in _TYPES, f"tensor '{name[:80]}' has type {number}")
-    kind, dtype = _TYPES[number]
-    shape = tuple(int(side) for side in table.vector(0, "<i4"))
-    _require(len(shape) <= _MAX_RANK, f"tensor '{name[:80]}' has {len(shape)} axes")
-    _require(all(side > 0 for side in shape), f"tensor '{name[:80]}' has shape {shape}")
-    signature = tuple(int(side) for side in table.vector(7, "<i4"))
-    _require(
-        not signature
-        or (
-            len(signature) == len(shape)
-            and all(s in (-1, side) for s, side in zip(signature, shape, strict=True))
-        ),
-        f"tensor '{name[:80]}' has shapes {shape} and {signature}",
-    )
-    count = 1
-    for side in shape:
-        count *= side
-    size = (count + 1) // 2 if kind == "int4" else count * np.dtype(dtype).itemsize
-    _require(size <= _MAX_TENSOR_BYTES, f"tensor '{name[:80]}' has {size} bytes")
-    _require(
-        not table.scalar(5, "?") and not any(table.has(f) for f in (6, 9, 10)),
-        f"tensor '{name[:80]}' is variable or sparse",
-    )
-    index = table.scalar(2, "I")
-    _require(index < len(buffers), f"tensor '{name[:80]}' names a missing buffer")
-    stored = buffers[index]
-    _require(
-        len(stored) in (0, size),
-        f"tensor '{name[:80]}' has {len(stored)} bytes instead of {size}",
-    )
-    constant = None
-    if len(stored):
-        constant = stored if kind == "int4" else stored.view(dtype).reshape(shape)
-        if kind == "bool":  # other values are undefined behaviour in C++
-            _require(bool((stored < 2).all()), f"'{name[:80]}' is not boolean")
-    return Tensor(
-        name, kind, shape, constant, _read_quantization(table, name, kind, shape)
-    )
-
-
-def _read_quantization(table: Table, name: str, kind: str, shape: tuple):
-    """Read scales and zero points, None where there are none."""
-    entry = table.table(4)
-    if entry is None:
-        return None
-    entry.vector(0, "<f4")
-    entry.vector(1, "<f4")
-    scales, zero_points = entry.vector(2, "<f4"), entry.vector(3, "<i8")
-    axis = entry.scalar(6, "i")
-    _require(entry.scalar(4, "B") == 0, f"tensor '{name[:80]}' is quantised otherwise")
-    if len(scales) == 0:
-        _require(len(zero_points) == 0, f"tensor '{name[:80]}' has no scale")
-        return None
-    problem = f"the quantisation of tensor '{name[:80]}' is wrong"
-    normal = np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)
-    _require(bool(normal.all()), problem)
-    _require(len(zero_points) == len(scales), problem)
-    _require(0 <= axis < max(1, len(shape)), problem)
-    _require(len(scales) == 1 or (bool(shape) and len(scales) == shape[axis]), problem)
-    if kind in ("int8", "uint8", "int16"):
-        limits = np.iinfo(kind)
-        inside = (zero_points >= limits.min) & (zero_points <= limits.max)
-    else:
-        inside = zero_points == 0
-    _require(bool(inside.all()), problem)
-    return Quantization(scales, zero_points, axis)
-
-
 def _read_operator(table: Table, num_tensors: int, codes: list[int]) -> Operator:
     """Read an operator with its options."""
     index = table.scalar(0, "I")
-    _require(index < len(codes), "an operator has no code")
+    require(index < len(codes), "an operator has no code")
     kind = OPERATORS[codes[index]]
-    _require(
+    require(
         not any(table.has(field) for field in (5, 9, 10, 12))
         and table.scalar(11, "B") == 0
         and not table.vector(7, "u1").any()
@@ -227,7 +122,7 @@ def _read_operator(table: Table, num_tensors: int, codes: list[int]) -> Operator
     inputs = _indices(table, 1, num_tensors, optional=True)
     outputs = _indices(table, 2, num_tensors)
     fewest, most = kind.inputs
-    _require(
+    require(
         fewest <= len(inputs) <= most and len(outputs) > 0,
         f"a {kind.name} has {len(inputs)} inputs and {len(outputs)} outputs",
     )
@@ -239,7 +134,7 @@ def _read_options(table: Table, kind) -> tuple:
     number, options = table.scalar(3, "B"), table.table(4)
     if number == 0 and not kind.needs_options:
         return ()
-    _require(
+    require(
         number == kind.options_type and options is not None,
         f"a {kind.name} has the options of another operator",
     )
@@ -261,7 +156,7 @@ def _indices(table: Table, field: int, count: int, optional=False) -> tuple[int,
     """Read a vector of tensor indices."""
     indices = tuple(int(index) for index in table.vector(field, "<i4"))
     lowest = -1 if optional else 0
-    _require(
+    require(
         all(lowest <= index < count for index in indices),
         "an operator names a tensor that is not there",
     )
@@ -273,14 +168,8 @@ def _check_signature(signature: Table, num_tensors: int) -> None:
     for field in (0, 1):
         for entry in signature.tables(field):
             entry.string(0)
-            _require(
+            require(
                 entry.scalar(1, "I") < num_tensors, "a signature names a missing tensor"
             )
     signature.string(2)
-    _require(signature.scalar(4, "I") == 0, "a signature names a missing subgraph")
-
-
-def _require(holds: bool, problem: str) -> None:
-    """Raise what is wrong unless something holds."""
-    if not holds:
-        raise FlatbufferError(problem)
+    require(signature.scalar(4, "I") == 0, "a signature names a missing subgraph")

@@ -1,6 +1,6 @@
 """Types and scales that the TFLite operators take: what the kernels do not check."""
 
-from keras_frm.runtime.tflite_windows import require
+from keras_frm.runtime.flatbuffer import require
 
 _QUANTISED = ("int8", "uint8", "int16")
 

@@ -4,7 +4,7 @@ Each rule takes an operator's input tensors and its options, checks what the ker
 take for granted, and returns the shape of the output; (B, H, W, C) throughout.
 """
 
-from keras_frm.runtime.flatbuffer import FlatbufferError
+from keras_frm.runtime.flatbuffer import require
 
 _SAME, _VALID = 0, 1
 _MAX_WINDOW = 2**15  # stride, dilation and size of a window; kernels multiply them
@@ -142,12 +142,6 @@ def batch_to_space(inputs, options):
     height = height * rows - top - bottom
     width = width * columns - left - right
     return (batch // (rows * columns), height, width, channels)
-
-
-def require(holds: bool, problem: str) -> None:
-    """Raise what is wrong unless something holds."""
-    if not holds:
-        raise FlatbufferError(problem)
 
 
 def numbers(tensor, count: int | None = None) -> tuple[int, ...]:
