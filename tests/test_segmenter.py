@@ -1,5 +1,8 @@
+import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,8 +24,12 @@ from keras_frm.data.labels import LabelSet
 from keras_frm.runtime import interpreter
 from keras_frm.runtime.draw import overlay
 from keras_frm.runtime.file_metadata import FileMetadata, attach
+from keras_frm.runtime.files import write_png
 from keras_frm.runtime.segmenter import Segmenter
 from keras_frm.runtime.tflite_check import ModelFileError
+from keras_frm.runtime.video import write_video
+
+ROOT = Path(__file__).parents[1]
 
 LABELS = LabelSet(
     "own", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -333,3 +340,94 @@ def test_tensorflow_is_the_last_choice(monkeypatch):
     assert interpreter.runtime_name() == "tensorflow"
     loaded = interpreter.load_interpreter(colour_logits(), 1)
     assert loaded.get_input_details()[0]["shape"].tolist() == [1, *SIZE, 3]
+
+
+# === Command line and examples ===
+
+BLOCK = """
+import sys
+for name in ("keras", "tensorflow"):
+    sys.modules[name] = None
+"""
+
+
+def run_script(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DISPLAY": ""},
+    )
+
+
+def predict(*arguments):
+    script = BLOCK + "from keras_frm.cli import main; sys.exit(main())"
+    return run_script(script, "predict", *arguments)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A model, a folder with an image, and a video."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(attach(colour_mask(), about("mask")))
+    (tmp_path / "images").mkdir()
+    image, _ = colours((40, 60))
+    write_png(tmp_path / "images" / "street.png", image)
+    with write_video(tmp_path / "drive.avi", fps=5, size=image.shape[:2]) as write:
+        write(image)
+        write(image)
+    return tmp_path
+
+
+def test_predict_images_without_keras_and_tensorflow(files):
+    out = files / "out"
+    done = predict(
+        *(files / "model.tflite", files / "images", "--out", out),
+        *("--masks", "--threads", 1),
+    )
+    assert done.returncode == 0, done.stderr
+    mask = cv2.imread(str(out / "street_mask.png"), cv2.IMREAD_UNCHANGED)
+    assert (mask == colours((40, 60))[1]).mean() > 0.9
+    assert (out / "street_overlay.png").is_file()
+
+
+def test_predict_a_video_without_keras_and_tensorflow(files):
+    done = predict(files / "model.tflite", files / "drive.avi", "--out", files / "out")
+    assert done.returncode == 0, done.stderr
+    assert "2 frames" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("model.tflite", "images", "--resize", 8, 8), "--resize does not fit"),
+        (("model.tflite", "nowhere"), "There is no image, folder or video"),
+        (("model.tflite", "camera:x"), "camera:1"),
+        (("model.tflite", "camera:987"), "Camera 987 does not open"),
+        (("no.tflite", "images"), "There is no model file"),
+        (("drive.tflite", "images"), "it is no .tflite file"),
+    ],
+)
+def test_predict_with_a_mistake(arguments, message, files, monkeypatch):
+    (files / "drive.tflite").write_bytes(b"RIFF" * 9)
+    monkeypatch.chdir(files)
+    done = predict(*arguments)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("segment_image", ("images/street.png", "--out", "a.png"), "a.png"),
+        ("segment_folder", ("images", "--out", "masks"), "masks/street.png"),
+    ],
+)
+def test_examples(name, arguments, expected, files, monkeypatch):
+    monkeypatch.chdir(files)
+    script = (ROOT / "examples" / f"{name}.py").read_text()
+    done = run_script(BLOCK + script, "model.tflite", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(expected).shape == (40, 60, 3)
