@@ -5,10 +5,23 @@ import keras
 from keras_frm.deploy.commute_resize import commute_resize
 from keras_frm.deploy.flatten import flatten
 from keras_frm.deploy.fold_batch_norm import fold_batch_norm
+from keras_frm.deploy.fold_rescaling import fold_rescaling
 from keras_frm.deploy.fold_scale import fold_layer_scale, fold_residual_scale
 from keras_frm.deploy.head import at_stride, with_head
+from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
 from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
 from keras_frm.deploy.split_depthwise import split_depthwise
+
+_EXACT = (
+    fold_rescaling,
+    fold_batch_norm,
+    fold_layer_scale,
+    fold_residual_scale,
+    split_depthwise,
+)
+# Resizing k^2 maps costs integers more than the convolution it saves.
+_FOR_FLOATS = (commute_resize,)
+_FOR_INTEGERS = (sigmoid_gelu, scale_to_depthwise)
 
 
 def inference_graph(
@@ -46,8 +59,6 @@ def inference_graph(
     """
     shape = (*input_shape[:2], 3) if len(input_shape) == 2 else tuple(input_shape)
     graph = at_stride(flatten(model, shape), output_stride)
-    passes = [fold_batch_norm, fold_layer_scale, fold_residual_scale, split_depthwise]
-    passes.append(sigmoid_gelu if integer else commute_resize)
-    for rewrite in passes:
+    for rewrite in (*_EXACT, *(_FOR_INTEGERS if integer else _FOR_FLOATS)):
         graph = rewrite(graph)
     return with_head(graph, output)

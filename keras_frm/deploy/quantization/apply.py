@@ -6,6 +6,7 @@ import keras
 
 from keras_frm.deploy.graph import Call, rebuild, tensors_in
 from keras_frm.deploy.quantization.fake_quant import FakeQuant
+from keras_frm.deploy.quantization.float_boundary import FloatBoundary
 from keras_frm.deploy.quantization.plan import Plan
 
 
@@ -23,11 +24,12 @@ def quantize_activations(
         A Functional model with a `FakeQuant` layer on those tensors. Tensors that
         share a range have layers with equal ones.
     """
-    replacements = {
-        call.operation: _Quantized(call, plan, ranges)
-        for call in plan.graph.calls
-        if plan.is_integer(call)
-    }
+    replacements = {}
+    for call in plan.graph.calls:
+        if plan.is_integer(call):
+            replacements[call.operation] = _Quantized(call, plan, ranges)
+        elif any(plan.leaves_integers(call, tensor) for tensor in call.inputs):
+            replacements[call.operation] = _Float(call, plan)
     return rebuild(model, replacements)
 
 
@@ -54,13 +56,33 @@ class _Quantized:
             self.after = FakeQuant(*ranges[result], name=f"{name}.range")
 
     def __call__(self, *args, **kwargs):
-        quantized = iter(
-            self.before[position](tensor) if position in self.before else tensor
-            for position, tensor in enumerate(tensors_in((args, kwargs)))
-        )
-        args, kwargs = keras.tree.map_structure(
-            lambda x: next(quantized) if keras.utils.is_keras_tensor(x) else x,
-            (args, kwargs),
-        )
+        args, kwargs = _through(self.before, args, kwargs)
         result = self.operation(*args, **kwargs)
         return result if self.after is None else self.after(result)
+
+
+class _Float:
+    """An operation that stays float behind integer ones."""
+
+    def __init__(self, call: Call, plan: Plan):
+        self.operation = call.operation
+        self.before = {
+            position: FloatBoundary(name=f"{call.operation.name}.float_{position}")
+            for position, tensor in enumerate(call.inputs)
+            if plan.leaves_integers(call, tensor)
+        }
+
+    def __call__(self, *args, **kwargs):
+        args, kwargs = _through(self.before, args, kwargs)
+        return self.operation(*args, **kwargs)
+
+
+def _through(layers, args, kwargs):
+    """Send the tensors at some positions of an operation's arguments through layers."""
+    sent = iter(
+        layers[position](tensor) if position in layers else tensor
+        for position, tensor in enumerate(tensors_in((args, kwargs)))
+    )
+    return keras.tree.map_structure(
+        lambda x: next(sent) if keras.utils.is_keras_tensor(x) else x, (args, kwargs)
+    )

@@ -25,8 +25,10 @@ _SAME_RANGE = {
     "ZeroPadding2D",
 }
 # Stay float inside the int8 file.
-_FLOAT = {"ClassIds", "Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
+_FLOAT = {"Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
 _FLOAT |= {"Transpose"}
+# Compare only: integers serve as they are, and the result is no range's.
+_COMPARING = {"ClassIds"}
 # Fuse into the operation before them, which then has no range of its own.
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
 
@@ -68,6 +70,12 @@ class Plan:
     def is_door(self, call: Call, tensor) -> bool:
         """Return whether a float tensor enters an integer call."""
         return self.is_integer(call) and id(tensor) not in self.integer
+
+    def leaves_integers(self, call: Call, tensor) -> bool:
+        """Return whether an integer tensor enters a call that computes in float."""
+        if self.is_integer(call) or type(call.operation).__name__ in _COMPARING:
+            return False
+        return id(tensor) in self.integer
 
     def is_integer(self, call: Call) -> bool:
         """Return whether a call computes in integers."""
@@ -114,16 +122,27 @@ class Plan:
         if isinstance(operation, Convolution):
             return True
         any_integer = any(id(tensor) in self.integer for tensor in call.inputs)
+        if kind == "Add" and self._feeds_float_only(call):
+            return False
         if isinstance(operation, LayerScale):
             return any_integer
         if kind in _INTEGER | _SAME_RANGE | _ACTIVATIONS:
             return any_integer
-        if kind in _FLOAT:
+        if kind in _FLOAT | _COMPARING:
             return False
         raise ValueError(
             f"Quantisation has no rule for {kind} '{operation.name}'. Leave it in "
             f"float with keep_float=['{operation.name}']."
         )
+
+    def _feeds_float_only(self, call):
+        """Return whether only float operations take a call's result.
+
+        A sum that only a LayerNorm reads need not be rounded before it.
+        """
+        users = self.graph.users(call)
+        kinds = {type(user.operation).__name__ for user in users}
+        return bool(users) and kinds <= _FLOAT and not self.graph.is_output(call)
 
     def _is_fused(self, call):
         """Return whether an activation follows that the call computes itself."""
