@@ -169,6 +169,8 @@ def _upsampling(graph: Graph, tensor, concatenation: Call) -> Call | None:
     resize = call.operation
     if resize.interpolation != "bilinear" or resize.antialias:
         return None
+    if resize.crop_to_aspect_ratio or resize.pad_to_aspect_ratio:
+        return None
     grows = all(
         new >= old
         for new, old in zip(tensor.shape[1:3], call.inputs[0].shape[1:3], strict=True)

@@ -113,4 +113,6 @@ def _partner(graph: Graph, norm: Call, user: Call) -> Call | None:
     other = graph.maker(others[0]) if len(others) == 1 else None
     if other is None or not is_convolution(other.operation) or graph.is_shared(other):
         return None
+    if others[0].shape[-1] != norm.outputs[0].shape[-1]:
+        return None
     return other if graph.only_user(other) is user else None

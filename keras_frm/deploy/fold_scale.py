@@ -105,22 +105,24 @@ def _foldable(graph):
             continue
         if graph.only_user(before) is not call or before.operation in replacements:
             continue
-        folded = _folded(before.operation, call.operation)
+        folded = _folded(before, call.operation)
         if folded is not None:
             replacements[before.operation] = folded
             replacements[call.operation] = unchanged
     return replacements
 
 
-def _folded(operation, scale):
-    """Return what computes an operation and the layer scale after it, if known."""
+def _folded(before, scale):
+    """Return what computes a call and the layer scale after it, if known."""
+    operation = before.operation
     factors = np.asarray(scale.gamma, np.float64)
     if is_convolution(operation):
         return scale_outputs(operation, factors, np.zeros_like(factors))
     if isinstance(operation, LayerScale):
-        before = np.asarray(operation.gamma, np.float64)
-        return constant_scale(operation.name, before * factors)
-    if is_addition(operation):
+        own = np.asarray(operation.gamma, np.float64)
+        return constant_scale(operation.name, own * factors)
+    channels = [tensor.shape[-1] for tensor in before.inputs]
+    if is_addition(operation) and channels == 2 * [len(factors)]:
         sides = [constant_scale(f"{scale.name}.side_{i}", factors) for i in (1, 2)]
 
         def add(*args):
@@ -134,6 +136,8 @@ def _folded(operation, scale):
 def _residual_scale(graph: Graph, call: Call) -> Call | None:
     """Return the layer scale in x + (scale(x) + y), None where a call is none."""
     if not is_addition(call.operation) or graph.is_shared(call):
+        return None
+    if len(call.inputs) != 2:
         return None
     for tensor in call.inputs:
         inner = graph.maker(tensor)

@@ -88,7 +88,7 @@ def rebuild(
     Args:
         model: A Functional model.
         replacements: Operation -> what is called in its place, with its arguments
-            (`training` left out).
+            (`training` and `mask` left out).
 
     Returns:
         A Functional model on new inputs.
@@ -105,7 +105,8 @@ def rebuild(
     def call(operation, *args, **kwargs):
         if id(operation) not in by_id:
             return operation(*args, **kwargs)
-        kwargs.pop("training", None)
+        for name in ("training", "mask"):  # Keras adds them on its own
+            kwargs.pop(name, None)
         return by_id[id(operation)](*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=_same, call_function=call)

@@ -36,6 +36,7 @@ def sigmoid_gelu(model: keras.Model) -> keras.Model:
             continue
         before = graph.maker(call.inputs[0])
         alone = before is not None and graph.only_user(before) is call
+        alone = alone and not graph.is_shared(before)
         takers = _takers(graph, call)
         if not alone or not is_convolution(before.operation) or takers is None:
             replacements[call.operation] = _scaled_silu(call.operation.name)
