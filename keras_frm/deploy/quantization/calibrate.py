@@ -33,9 +33,12 @@ def calibrate(
         Name of a range -> (minimum, maximum).
 
     Raises:
-        ValueError: There is no image, one has another size, or a tensor is not finite.
+        ValueError: There is no image, one has another size, a tensor is not finite, or
+            the plan has no range to measure.
     """
     measured = {n: ts for n, ts in plan.tensors().items() if n not in plan.fixed}
+    if not measured:
+        raise ValueError("There is nothing to quantise: every operation stays float.")
     extremes = _extremes_function(plan, measured)
     total, count = 0, 0
     for batch in images:
