@@ -21,7 +21,7 @@ def demo(
     scenes: Annotated[int, typer.Option(help="Training scenes.", min=8)] = 160,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Train a small network on procedural street scenes: overlay and IoU table."""
+    """Train a small network on synthetic street scenes, export it, score the files."""
     import dataclasses
 
     import keras
@@ -74,4 +74,40 @@ def demo(
     report.save(result, folder)
     write_png(folder / "overlay.png", grid(pictures, columns=2))
     print(report.to_text(result))
-    print(f"overlay.png, iou.md, curves.png and the weights are in {folder}")
+    print(_exported(best, labels, folder, train_data, validation_data), end="")
+    print(
+        "overlay.png, iou.md, curves.png, weights, frm_float32.tflite, frm_int8.tflite "
+        f"and benchmark.md are in {folder}"
+    )
+
+
+def _exported(network, labels, folder, train_data, validation_data):
+    """Export the network in float32 and int8, and compare the two files."""
+    from keras_frm.deploy.export import export_tflite
+    from keras_frm.evaluation import benchmark_report
+    from keras_frm.evaluation.benchmark import benchmark
+
+    size = tuple(train_data.element_spec[0].shape[1:3])
+    files = []
+    for precision in ("float32", "int8"):
+        file = folder / f"frm_{precision}.tflite"
+        with progress_bar(f"exporting {precision}") as progress:
+            export_tflite(
+                network,
+                file,
+                input_shape=size,
+                precision=precision,
+                representative_data=train_data.as_numpy_iterator(),
+                labels=labels,
+                min_agreement=0,
+                progress=progress,
+            )
+        files.append(file)
+    pairs = [
+        (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
+    ]
+    result = benchmark(
+        files, pairs, labels=labels, images=len(pairs), source="synthetic scenes"
+    )
+    benchmark_report.save(result, folder)
+    return benchmark_report.to_text(result)
