@@ -24,8 +24,8 @@ def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Mode
         A Functional model of static shape with batch 1.
 
     Raises:
-        ValueError: The model is not built, subclassed, has several inputs, or does
-            not take this size.
+        ValueError: The model is not built, subclassed, has several inputs or outputs,
+            or does not take this size.
 
     Example:
     >>> from keras_frm.models.network import build_network
@@ -61,21 +61,21 @@ def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Mode
 
 
 def _plain_network(model):
-    """Return the Functional network of a model that has one input."""
+    """Return the Functional network of a model with one input and one output."""
     network = getattr(model, "network", model)
-    if isinstance(network, keras.Sequential) and network.built:
-        network = keras.Model(network.inputs, network.outputs, name=network.name)
-    functional = hasattr(network, "operations") and network.built
-    if not functional:
+    has_graph = isinstance(network, keras.Sequential) or hasattr(network, "operations")
+    if not has_graph or not network.built:
         raise ValueError(
             f"Model '{network.name}' is no built Functional or Sequential model, so it "
             "has no graph. Build it from keras.Input."
         )
-    if len(network.inputs) != 1:
-        raise ValueError(
-            f"Model '{network.name}' has {len(network.inputs)} inputs; one is expected."
-        )
-    return network
+    for what, tensors in (("inputs", network.inputs), ("outputs", network.outputs)):
+        if len(tensors) != 1:
+            raise ValueError(
+                f"Model '{network.name}' has {len(tensors)} {what}; one is expected."
+            )
+    # Its own input may be a list or a dictionary of one.
+    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
 
 
 def _float32_copy(network):
