@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 
+from keras_frm.deploy.fold_batch_norm import affine_of
 from keras_frm.deploy.graph import Graph, rebuild
 from keras_frm.layers.layer_scale import LayerScale
 
 
 def scale_to_depthwise(model: keras.Model) -> keras.Model:
-    """Replace layer scales and rescalings by depthwise 1x1 convolutions.
+    """Replace scales, rescalings and BatchNorms by depthwise 1x1 convolutions.
 
     An int8 product or sum with a constant has one scale for all channels of the
     constant; a depthwise convolution has one for each, and an int32 bias.
@@ -22,18 +23,20 @@ def scale_to_depthwise(model: keras.Model) -> keras.Model:
     replacements = {}
     for call in Graph(model).calls:
         layer = call.operation
-        channels = call.inputs[0].shape[-1] if call.inputs else None
+        shape = call.inputs[0].shape if call.inputs else ()
+        if len(shape) != 4:
+            continue
         if isinstance(layer, LayerScale):
             factors = np.asarray(layer.gamma)
-            replacements[layer] = _depthwise(layer.name, factors, 0 * factors)
+            replacements[layer] = depthwise_affine(layer.name, factors, 0 * factors)
         elif isinstance(layer, keras.layers.Rescaling):
             factors = np.broadcast_to(layer.scale, channels)
             offsets = np.broadcast_to(layer.offset, channels)
-            replacements[layer] = _depthwise(layer.name, factors, offsets)
+            replacements[layer] = depthwise_affine(layer.name, factors, offsets)
     return rebuild(model, replacements)
 
 
-def _depthwise(name, factors, offsets):
+def depthwise_affine(name, factors, offsets):
     """Return the convolution that multiplies each channel and adds to it."""
     layer = keras.layers.DepthwiseConv2D(1, use_bias=bool(np.any(offsets)), name=name)
     layer.build((1, None, None, len(factors)))

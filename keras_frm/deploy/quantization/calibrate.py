@@ -79,7 +79,8 @@ def _extremes_function(plan, measured):
 
     @tf.function
     def extremes(image):
-        values = iter(probe(image, training=False))
+        # Of one tensor, Keras makes no list.
+        values = iter(keras.tree.flatten(probe(image, training=False)))
         rows = []
         for size in sizes:
             members = [next(values) for _ in range(size)]
