@@ -30,9 +30,11 @@ def scale_to_depthwise(model: keras.Model) -> keras.Model:
             factors = np.asarray(layer.gamma)
             replacements[layer] = depthwise_affine(layer.name, factors, 0 * factors)
         elif isinstance(layer, keras.layers.Rescaling):
-            factors = np.broadcast_to(layer.scale, channels)
-            offsets = np.broadcast_to(layer.offset, channels)
+            factors = np.broadcast_to(layer.scale, shape[-1])
+            offsets = np.broadcast_to(layer.offset, shape[-1])
             replacements[layer] = depthwise_affine(layer.name, factors, offsets)
+        elif _is_batch_norm(layer):
+            replacements[layer] = depthwise_affine(layer.name, *affine_of(layer))
     return rebuild(model, replacements)
 
 
@@ -44,3 +46,8 @@ def depthwise_affine(name, factors, offsets):
     bias = [np.asarray(offsets, np.float32)] if layer.use_bias else []
     layer.set_weights([kernel, *bias])
     return layer
+
+
+def _is_batch_norm(layer):
+    """Return whether a layer is a BatchNorm over channels."""
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3)
