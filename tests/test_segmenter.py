@@ -194,7 +194,7 @@ def test_metadata(segmenter_of):
 
 def test_foreign_file_has_numbers_for_names(segmenter_of):
     segmenter = segmenter_of(colour_logits())
-    assert segmenter.labels == ("0", "1", "2")
+    assert segmenter.labels == ("class 0", "class 1", "class 2")
     assert len(set(segmenter.palette)) == 3
     assert segmenter.metadata is None
     assert len(segmenter_of(colour_mask()).labels) == 255

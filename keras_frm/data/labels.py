@@ -1,5 +1,6 @@
 """Label tables: class names, palettes and the ids that masks are stored with."""
 
+import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -122,3 +123,22 @@ CAMVID = LabelSet(
     ids={train_id: train_id for train_id in range(11)},
     ignored_ids=frozenset({11, 255}),
 )
+
+
+def numbered_labels(count: int) -> LabelSet:
+    """Return numbers for names, and colours told apart, for classes without names.
+
+    Args:
+        count: Number of classes.
+
+    Example:
+    >>> numbered_labels(2).classes
+    ('class 0', 'class 1')
+    """
+    hues = (index * 0.618034 % 1.0 for index in range(count))
+    colours = (colorsys.hsv_to_rgb(hue, 0.7, 0.95) for hue in hues)
+    return LabelSet(
+        name="numbered",
+        classes=tuple(f"class {index}" for index in range(count)),
+        palette=tuple(tuple(round(255 * part) for part in rgb) for rgb in colours),
+    )

@@ -1,9 +1,12 @@
 """From a Keras graph to the bytes of a TFLite file."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from keras_frm.deploy.native_depthwise import native_depthwise
 from keras_frm.deploy.precisions import precision_of
@@ -29,16 +32,30 @@ def to_tflite(graph: keras.Model, precision: str) -> bytes:
         return graph(image, training=False)
 
     # Without the object that owns the variables, they become constants.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [run.get_concrete_function()]
-    )
+    with _quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [run.get_concrete_function()]
+        )
     chosen = precision_of(precision)
     if chosen.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if chosen.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     converter.inference_input_type = tf.as_dtype(chosen.input_dtype)
-    with warnings.catch_warnings():
-        # Ranges are in the graph: the converter needs no other statistics.
-        warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+    with _quiet():
         return converter.convert()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep advice from the terminal that does not fit this use of the converter."""
+    verbosity = logging.get_verbosity()
+    # It advises to pass the owner of the variables, which would keep them variable.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Ranges are in the graph: the converter needs no other statistics.
+            warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_frm import __version__
-from keras_frm.data.labels import LabelSet
+from keras_frm.data.labels import LabelSet, numbered_labels
 from keras_frm.deploy.checks import (
     ExportError,
     check_operations,
@@ -26,7 +26,6 @@ from keras_frm.deploy.op_profile import profile_operations
 from keras_frm.deploy.precisions import precision_of
 from keras_frm.deploy.quantization.quantize import quantize_after_training
 from keras_frm.deploy.sample_images import images_of, scenes
-from keras_frm.evaluation.evaluate import numbered_labels
 from keras_frm.presets import Preset, preset
 from keras_frm.runtime.file_metadata import FileMetadata, attach
 from keras_frm.runtime.files import write_bytes

@@ -1,6 +1,5 @@
 """Evaluate a model, or an exported file, on labelled images."""
 
-import colorsys
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
@@ -9,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.data.labels import LabelSet, numbered_labels
 from keras_frm.evaluation.model_files import known_class_count
 from keras_frm.evaluation.predictors import (
     Predict,
@@ -253,14 +252,3 @@ def _check_class_count(count: int, labels: LabelSet) -> None:
             f"The model has {count} classes, label set '{labels.name}' has "
             f"{labels.num_classes}; pass the labels= that the model was trained on."
         )
-
-
-def numbered_labels(count: int) -> LabelSet:
-    """Return names and well separated colours for classes without names."""
-    hues = (index * 0.618034 % 1.0 for index in range(count))
-    colours = (colorsys.hsv_to_rgb(hue, 0.7, 0.95) for hue in hues)
-    return LabelSet(
-        name="numbered",
-        classes=tuple(f"class {index}" for index in range(count)),
-        palette=tuple(tuple(round(255 * part) for part in rgb) for rgb in colours),
-    )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.data.labels import LabelSet, numbered_labels
 from keras_frm.runtime.file_metadata import FileMetadata
 
 _MAX_CLASSES = 255
@@ -125,7 +125,7 @@ def read_output(interpreter, metadata: FileMetadata | None) -> Output:
     if count > _MAX_CLASSES:
         raise ValueError(f"it has {count} classes; a mask holds up to {_MAX_CLASSES}.")
     if metadata is None:
-        labels = _numbered(count)
+        labels = numbered_labels(count)
     else:
         labels = metadata.labels
         if (metadata.output == "mask") != (kind == "mask") or (
@@ -143,15 +143,3 @@ def _scale(entry: dict) -> tuple[float, int]:
     """Return a tensor's scale and zero point; those of plain numbers are 1 and 0."""
     scale, zero_point = entry["quantization"]
     return (float(scale), int(zero_point)) if scale else (1.0, 0)
-
-
-def _numbered(count: int) -> LabelSet:
-    """Return labels for classes without names: numbers, and colours told apart."""
-    hues = (np.arange(count) * 67 % 180).astype(np.uint8)  # 67 and 180 share no factor
-    hsv = np.stack([hues, np.full_like(hues, 200), np.full_like(hues, 230)], -1)
-    rgb = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
-    return LabelSet(
-        name="numbered",
-        classes=tuple(str(number) for number in range(count)),
-        palette=tuple(tuple(int(value) for value in colour) for colour in rgb),
-    )
