@@ -25,7 +25,7 @@ _SAME_RANGE = {
     "ZeroPadding2D",
 }
 # Stay float inside the int8 file.
-_FLOAT = {"Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
+_FLOAT = {"Einsum", "Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
 _FLOAT |= {"Transpose"}
 # Compare only: integers serve as they are, and the result is no range's.
 _COMPARING = {"ClassIds"}
