@@ -607,6 +607,10 @@ def convolutions(model):
 # === commute_resize ===
 
 
+def joined(tensors):
+    return ops.concatenate(tensors, axis=-1)
+
+
 def pyramid(sizes, channels, full):
     """Inputs of some sizes, and the same upsampled where they are smaller."""
     inputs = [image(s, c) for s, c in zip(sizes, channels, strict=True)]
@@ -635,7 +639,7 @@ def test_convolution_runs_before_the_resizing(kernel, use_bias, full, sizes):
     channels = range(2, 2 + len(sizes))
     inputs, resized = pyramid(sizes, channels, full)
     layer = layers.Conv2D(4, kernel, padding="same", use_bias=use_bias)
-    model = graph_of(inputs, ops.relu(layer(ops.concatenate(resized, axis=-1))))
+    model = graph_of(inputs, ops.relu(layer(joined(resized))))
     commuted = commute_resize(model)
     assert_same_function(model, commuted)
     upsampled = sum(size != full for size in sizes)
@@ -663,20 +667,20 @@ def test_commuting_takes_the_concatenation_layer_too():
 
 def concatenation_of_rows(full, small):
     full, small = image(full), image(small)
-    joined = ops.concatenate([full, ops.image.resize(small, full.shape[1:3])], axis=1)
-    return [full, small], layers.Conv2D(4, 3, padding="same")(joined)
+    together = ops.concatenate([full, ops.image.resize(small, full.shape[1:3])], axis=1)
+    return [full, small], layers.Conv2D(4, 3, padding="same")(together)
 
 
 def downsampled_member(full, small):
     full, small = image(full), image(small)
-    joined = ops.concatenate([ops.image.resize(full, small.shape[1:3]), small])
-    return [full, small], layers.Conv2D(4, 3, padding="same")(joined)
+    together = joined([ops.image.resize(full, small.shape[1:3]), small])
+    return [full, small], layers.Conv2D(4, 3, padding="same")(together)
 
 
 def member_that_shrinks_one_way(full, small):
     wide, full = image((small[0], 2 * full[1])), image(full)
-    joined = ops.concatenate([full, ops.image.resize(wide, full.shape[1:3])])
-    return [full, wide], layers.Conv2D(4, 3, padding="same")(joined)
+    together = joined([full, ops.image.resize(wide, full.shape[1:3])])
+    return [full, wide], layers.Conv2D(4, 3, padding="same")(together)
 
 
 def commuting(full, small, between=None, resize=None, **options):
@@ -684,30 +688,30 @@ def commuting(full, small, between=None, resize=None, **options):
     full, small = image(full), image(small)
     options = {"kernel_size": 3, "padding": "same", **options}
     size = full.shape[1:3]
-    joined = ops.concatenate([full, ops.image.resize(small, size, **(resize or {}))])
-    y = layers.Conv2D(6, **options)(between(joined) if between else joined)
+    together = joined([full, ops.image.resize(small, size, **(resize or {}))])
+    y = layers.Conv2D(6, **options)(between(together) if between else together)
     return [full, small], y
 
 
 def upsampled_with_two_users(full, small):
     full, small = image(full), image(small)
     large = ops.image.resize(small, full.shape[1:3])
-    y = layers.Conv2D(3, 3, padding="same")(ops.concatenate([full, large]))
+    y = layers.Conv2D(3, 3, padding="same")(joined([full, large]))
     return [full, small], ops.add(y, large)
 
 
 def concatenation_that_is_an_output(full, small):
     full, small = image(full), image(small)
-    joined = ops.concatenate([full, ops.image.resize(small, full.shape[1:3])])
-    return [full, small], [layers.Conv2D(4, 1)(joined), joined]
+    together = joined([full, ops.image.resize(small, full.shape[1:3])])
+    return [full, small], [layers.Conv2D(4, 1)(together), together]
 
 
 def shared_convolution_after_concatenations(full, small):
     full, small = image(full), image(small)
     conv = layers.Conv2D(3, 3, padding="same")
     large = [ops.image.resize(small, full.shape[1:3]) for _ in range(2)]
-    y = conv(ops.concatenate([full, large[0]]))
-    return [full, small], conv(ops.concatenate([y, large[1]]))
+    y = conv(joined([full, large[0]]))
+    return [full, small], conv(joined([y, large[1]]))
 
 
 @pytest.mark.parametrize(
@@ -887,6 +891,7 @@ def test_gelu_factors_stay_operations(make):
         (lambda: layers.Rescaling(*MEAN_STD), True),
         (lambda: layers.Rescaling(1 / 255), False),
         (lambda: layers.Rescaling(1.0, -3.0), True),
+        (lambda: layers.BatchNormalization(), True),
     ],
 )
 def test_factors_become_depthwise_convolutions(make, with_bias):
@@ -896,6 +901,12 @@ def test_factors_become_depthwise_convolutions(make, with_bias):
     assert kinds(rewritten) == {"DepthwiseConv2D": 1, "Relu": 1}
     assert convolutions(rewritten)[0].operation.use_bias == with_bias
     assert_same_function(model, rewritten)
+
+
+def test_factors_of_what_is_no_image_stay():
+    x = keras.Input(batch_shape=(1, 7, 3))
+    y = layers.BatchNormalization()(layers.Rescaling(2.0)(LayerScale()(x)))
+    assert_left_alone(scale_to_depthwise, graph_of(x, y))
 
 
 @pytest.mark.parametrize("dilation", [2, (9, 3), (1, 4)])
