@@ -112,6 +112,15 @@ def export_tflite(
     if not images:
         raise ValueError("representative_data holds no image.")
 
+    logits = at_stride(flatten(model, (*size, 3)), output_stride)
+    labels = labels or _labels_of(model, logits.output.shape[-1])
+    if labels.num_classes != logits.output.shape[-1]:
+        raise ValueError(
+            f"The labels '{labels.name}' have {labels.num_classes} classes; the model "
+            f"has {logits.output.shape[-1]}."
+        )
+    reference = with_head(logits, "mask")
+
     graph = inference_graph(
         model,
         input_shape=input_shape,
@@ -124,11 +133,10 @@ def export_tflite(
     content = to_tflite(graph, precision)
     check_operations(content)
 
-    reference = with_head(at_stride(flatten(model, (*size, 3)), output_stride), "mask")
     content = attach(
         content,
         FileMetadata(
-            labels=labels or _labels_of(model, reference),
+            labels=labels,
             output=output,
             output_stride=output_stride,
             precision=precision,
@@ -151,10 +159,9 @@ def export_tflite(
     return report
 
 
-def _labels_of(model, reference):
+def _labels_of(model, count):
     """Return the labels of a model's preset, numbers where it has none."""
     given = getattr(model, "preset", None)
-    count = reference.layers[-1].input.shape[-1]
     if isinstance(given, str):
         given = preset(given)
     if isinstance(given, Preset) and given.labels.num_classes == count:
