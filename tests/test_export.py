@@ -1,0 +1,488 @@
+"""Files for devices: what they hold, what they say, and what is refused."""
+
+import io
+import itertools
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tflite_files
+from ai_edge_litert import schema_py_generated as schema
+from test_cli import keras_frm
+from tiny import tiny_model
+
+from keras_frm import __version__
+from keras_frm.data.labels import CAMVID, LabelSet
+from keras_frm.deploy.checks import ExportError, check_operations, operations
+from keras_frm.deploy.export import export_tflite
+from keras_frm.deploy.precisions import PRECISIONS
+from keras_frm.deploy.sample_images import images_of, scenes
+from keras_frm.runtime import file_metadata
+from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.runtime.segmenter import Segmenter
+
+SIZE = (64, 96)
+FLOATS = ("float32", "float16", "dynamic")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny network whose classes all occur."""
+    keras.utils.set_random_seed(0)
+    built = tiny_model()
+    logits = np.asarray(built(np.stack(scenes(SIZE, 4)).astype("float32")))
+    classifier = built.network.get_layer("classifier")
+    classifier.bias.assign_sub(np.median(logits, axis=(0, 1, 2)))
+    return built
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    """A function from a precision to the report of a file, exported once."""
+    folder = tmp_path_factory.mktemp("exported")
+    reports = {}
+
+    def export(precision):
+        if precision not in reports:
+            reports[precision] = export_tflite(
+                model,
+                folder / f"{precision}.tflite",
+                input_shape=SIZE,
+                precision=precision,
+                representative_data=scenes(SIZE, 6),
+                min_agreement=0.5,
+                provenance={"run": "a test"},
+            )
+        return reports[precision]
+
+    return export
+
+
+def tensors_of(content):
+    """The tensors and operations of a file: a list of (kind, inputs, outputs)."""
+    read = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if k[0] != "_"}
+    graph = read.subgraphs[0]
+    rows = []
+    for operator in graph.operators:
+        kind = names[read.operatorCodes[operator.opcodeIndex].builtinCode]
+        inputs, outputs = (
+            [graph.tensors[i] for i in indices if i >= 0]
+            for indices in (operator.inputs, operator.outputs)
+        )
+        rows.append((kind, inputs, outputs))
+    return rows
+
+
+def mask_of(model, image):
+    """The class ids of the Keras model."""
+    logits = model(image[None].astype("float32"), training=False)
+    return np.asarray(logits).argmax(-1)[0]
+
+
+# === Each precision ===
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_report_and_file(precision, exported):
+    report = exported(precision)
+    content = report.path.read_bytes()
+    assert report.size == len(content)
+    assert report.precision == precision
+    assert report.images == 4
+    assert PRECISIONS[precision].min_agreement <= report.agreement <= 1
+    assert report.operations == operations(content)
+    assert report.operations["CONV_2D"] > 10
+    assert not {"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "VAR_HANDLE"} & set(
+        report.operations
+    )
+    text = str(report)
+    assert precision in text
+    assert str(report.path) in text
+    assert f"{100 * report.agreement:.3f} %" in text
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_metadata(precision, exported):
+    content = exported(precision).path.read_bytes()
+    about = file_metadata.read(content)
+    assert about.labels == CAMVID
+    assert (about.output, about.output_stride) == ("mask", 1)
+    assert (about.precision, about.input_size) == (precision, SIZE)
+    assert about.input_dtype == ("uint8" if precision == "int8" else "float32")
+    assert about.version == __version__
+    assert {"run", "model", "weights_sha256", "date"} <= set(about.provenance)
+    assert about.provenance["run"] == "a test"
+    assert file_metadata.is_unchanged(content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.read("labels.txt").decode().split("\n")[:-1]
+    assert tuple(names) == CAMVID.classes
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_segmenter_gives_the_models_mask(precision, exported, model):
+    report = exported(precision)
+    segmenter = Segmenter(report.path, num_threads=1)
+    assert segmenter.labels == CAMVID.classes
+    shares = []
+    for image in scenes(SIZE, 9)[6:]:  # images that nothing was calibrated on
+        mask = segmenter(image)
+        assert (mask.shape, mask.dtype) == (SIZE, np.uint8)
+        assert len(np.unique(mask)) > 1
+        shares.append(np.mean(mask == mask_of(model, image)))
+    least = {"float32": 0.999, "float16": 0.99, "dynamic": 0.85, "int8": 0.75}
+    assert np.mean(shares) >= least[precision]
+
+
+def test_float32_file_is_one_piece_for_xnnpack(exported):
+    report = exported("float32")
+    assert report.partitions == 1
+    outside = set(report.outside_xnnpack)
+    assert outside <= {"ARG_MAX", "CAST"}, outside
+
+
+def test_smaller_weights_make_smaller_files(exported):
+    size = {precision: exported(precision).size for precision in PRECISIONS}
+    assert size["float16"] < size["float32"]
+    assert size["dynamic"] < size["float32"]
+
+
+def test_int8_file_takes_and_gives_uint8(exported):
+    interpreter = load_interpreter(exported("int8").path.read_bytes(), 1)
+    (taken,), (given,) = (
+        interpreter.get_input_details(),
+        interpreter.get_output_details(),
+    )
+    assert (taken["dtype"], given["dtype"]) == (np.uint8, np.uint8)
+    np.testing.assert_allclose(taken["quantization"][0], 1, rtol=1e-5)
+    assert taken["quantization"][1] == 0
+
+
+@pytest.mark.parametrize("precision", FLOATS)
+def test_float_files_take_float_images_and_give_uint8(precision, exported):
+    interpreter = load_interpreter(exported(precision).path.read_bytes(), 1)
+    assert interpreter.get_input_details()[0]["dtype"] == np.float32
+    assert interpreter.get_output_details()[0]["dtype"] == np.uint8
+
+
+def test_means_and_softmaxes_stay_float_in_an_int8_file(exported):
+    rows = tensors_of(exported("int8").path.read_bytes())
+    kinds = [kind for kind, _, _ in rows]
+    assert kinds.count("SOFTMAX") == 2
+    assert kinds.count("MEAN") >= 2
+    for kind, inputs, outputs in rows:
+        if kind in ("SOFTMAX", "MEAN", "BATCH_MATMUL", "RSQRT"):
+            for tensor in (inputs[0], *outputs):
+                assert tensor.type == schema.TensorType.FLOAT32, kind
+
+
+def test_convolutions_of_an_int8_file_are_int8(exported):
+    rows = tensors_of(exported("int8").path.read_bytes())
+    found = [row for row in rows if row[0] in ("CONV_2D", "DEPTHWISE_CONV_2D")]
+    assert len(found) > 20
+    for _, inputs, outputs in found:
+        types = {tensor.type for tensor in (*inputs[:2], *outputs)}
+        assert types == {schema.TensorType.INT8}
+
+
+def test_dilation_is_an_option_of_the_convolution(exported):
+    content = exported("float32").path.read_bytes()
+    read = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    options = [o.builtinOptions for o in read.subgraphs[0].operators]
+    depthwise = [o for o in options if isinstance(o, schema.DepthwiseConv2DOptionsT)]
+    assert max(o.dilationHFactor for o in depthwise) == 9
+
+
+# === Options ===
+
+
+def own_network(classes=3, size=(16, 24)):
+    """A network that is not the package's, with logits at its input's size."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((*size, 3))
+    y = keras.layers.Rescaling(1 / 127.5, -1)(x)
+    y = keras.layers.Conv2D(8, 3, 4, "same")(y)
+    y = keras.ops.relu(keras.layers.BatchNormalization()(y))
+    y = keras.layers.Conv2D(classes, 1, name="classifier")(y)
+    y = keras.ops.image.resize(y, size)
+    return keras.Model(x, y, name="own")
+
+
+def noise(count=2, size=(16, 24)):
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*size, 3)).astype(np.uint8) for _ in range(count)]
+
+
+def export_own(path, *, network=None, **options):
+    """Export the small network on noise."""
+    options = {"input_shape": (16, 24), "representative_data": noise(), **options}
+    return export_tflite(network or own_network(), path, **options)
+
+
+@pytest.mark.parametrize("output", ["logits", "scores"])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_logits_and_scores(output, stride, tmp_path):
+    network = own_network()
+    path = tmp_path / "new folder" / "own.tflite"
+    export_own(path, network=network, output=output, output_stride=stride)
+    about = file_metadata.read(path.read_bytes())
+    assert (about.output, about.output_stride) == (output, stride)
+    assert about.labels.classes == ("class 0", "class 1", "class 2")
+    assert about.provenance["model"] == "own"
+    image = noise()[0]
+    expected = np.asarray(keras.ops.softmax(network(image[None].astype("float32"))))
+    scores = Segmenter(path).scores(image)
+    if stride == 1:
+        np.testing.assert_allclose(scores, expected[0], atol=1e-5)
+    np.testing.assert_allclose(scores.sum(-1), 1, atol=1e-5)
+    (given,) = load_interpreter(path.read_bytes(), 1).get_output_details()
+    assert tuple(given["shape"]) == (1, 16 // stride, 24 // stride, 3)
+
+
+def test_labels_and_provenance(tmp_path):
+    labels = LabelSet("mine", ("road", "car", "sky"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+    path = tmp_path / "own.tflite"
+    export_own(path, labels=labels, provenance={"model": "renamed"})
+    segmenter = Segmenter(path)
+    assert segmenter.labels == labels.classes
+    assert segmenter.palette == labels.palette
+    assert segmenter.metadata.provenance["model"] == "renamed"
+
+
+def test_an_older_file_is_replaced(tmp_path):
+    path = tmp_path / "own.tflite"
+    path.write_bytes(b"old")
+    export_own(str(path))
+    assert file_metadata.is_unchanged(path.read_bytes())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_export_of_int8_tells_its_progress_and_keeps_names_in_float(tmp_path):
+    done = []
+    network = own_network()
+    report = export_own(
+        tmp_path / "own.tflite",
+        network=network,
+        precision="int8",
+        representative_data=[(np.stack(noise(3)), np.zeros((3, 16, 24)))],
+        keep_float=["classifier"],
+        min_agreement=0.5,
+        progress=lambda count, total: done.append(count),
+    )
+    assert done == [1, 2, 3]
+    rows = tensors_of(report.path.read_bytes())
+    last = [row for row in rows if row[0] == "CONV_2D"][-1]
+    assert last[2][0].type == schema.TensorType.FLOAT32
+    first = next(row for row in rows if row[0] == "CONV_2D")
+    assert first[2][0].type == schema.TensorType.INT8
+
+
+def test_exporting_leaves_the_model_as_it_was(tmp_path):
+    network = own_network()
+    before = network.get_weights()
+    config = network.get_config()
+    export_own(tmp_path / "own.tflite", network=network)
+    assert network.get_config() == config
+    for weight, old in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+# === Mistakes ===
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"precision": "int4"}, "no precision 'int4'. Choose one of: float32"),
+        ({"output": "classes"}, "no output 'classes'. Choose one of: mask"),
+        ({"output_stride": 2}, "output_stride=2 cannot be had"),
+        ({"precision": "int8", "representative_data": None}, "representative_data: im"),
+        ({"representative_data": []}, "representative_data holds no image"),
+        ({"representative_data": iter(())}, "representative_data holds no image"),
+        ({"representative_data": [np.full((9, 9, 3), 256)]}, r"numbers in \[0, 255\]"),
+        ({"representative_data": [np.full((9, 9, 3), -1)]}, r"numbers in \[0, 255\]"),
+        ({"representative_data": [np.full((9, 9, 3), np.nan)]}, r"in \[0, 255\]"),
+        ({"representative_data": [np.zeros((9, 9))]}, r"Received shape: \(9, 9\)"),
+        ({"representative_data": [np.zeros((9, 9, 4))]}, r"shape: \(9, 9, 4\)"),
+        ({"input_shape": (16, 25)}, r"input_shape=\(16, 25, 3\) does not fit"),
+        ({"input_shape": (16, 24, 1)}, r"input_shape=\(16, 24, 1\) does not fit"),
+        ({"labels": CAMVID}, "11 classes; the model has 3"),
+    ],
+)
+def test_wrong_arguments(options, match, tmp_path):
+    with pytest.raises(ValueError, match=match):
+        export_own(tmp_path / "own.tflite", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["own.keras", "own", "own.TFLITE.bak"])
+def test_wrong_suffix(name, tmp_path):
+    with pytest.raises(ValueError, match=f"must end in .tflite, not '{name}'"):
+        export_own(tmp_path / name)
+
+
+def test_file_that_disagrees_is_not_written(tmp_path):
+    path = tmp_path / "own.tflite"
+    path.write_bytes(b"old")
+    match = r"float32 file has the model's class on 100.00 %.*min_agreement=1.01"
+    with pytest.raises(ExportError, match=match):
+        export_own(path, min_agreement=1.01)
+    assert [file.name for file in tmp_path.iterdir()] == ["own.tflite"]
+    assert path.read_bytes() == b"old"
+
+
+def test_sample_images_are_resized_and_counted():
+    data = [(np.full((2, 8, 12, 3), 7.0), np.zeros((2, 8, 12))), np.zeros((4, 6, 3))]
+    found = images_of(data, (4, 6), 9)
+    assert [(i.shape, i.dtype, i.max()) for i in found] == [
+        ((4, 6, 3), np.uint8, 7),
+        ((4, 6, 3), np.uint8, 7),
+        ((4, 6, 3), np.uint8, 0),
+    ]
+    endless = itertools.repeat(np.zeros((4, 6, 3)))
+    assert len(images_of(endless, (4, 6), 3)) == 3
+
+
+# === check_operations ===
+
+
+def flex_file():
+    """A file with an operation that is TensorFlow's own."""
+    function = tf.function(
+        lambda x: tf.raw_ops.Betainc(a=x, b=x, x=x),
+        input_signature=[tf.TensorSpec((1, 4), tf.float32)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()]
+    )
+    converter.allow_custom_ops = True
+    return converter.convert()
+
+
+def variable_file():
+    """A file that counts its calls."""
+
+    class Counter(tf.Module):
+        def __init__(self):
+            self.count = tf.Variable(0.0)
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32)])
+        def run(self, x):
+            return x + self.count.assign_add(1.0)
+
+    counter = Counter()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [counter.run.get_concrete_function()], counter
+    )
+    converter.experimental_enable_resource_variables = True
+    return converter.convert()
+
+
+def space_to_batch_file():
+    return tflite_files.convert(
+        lambda x: tf.space_to_batch_nd(x, [2, 2], [[0, 0], [0, 0]]), 1, 4, 4, 1
+    )
+
+
+def dynamic_file():
+    return tflite_files.convert(lambda x: tf.nn.relu(x), None, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (flex_file, "operation 'Betainc', which the plain LiteRT runtime lacks"),
+        (variable_file, "VAR_HANDLE|READ_VARIABLE|ASSIGN_VARIABLE"),
+        (space_to_batch_file, "SPACE_TO_BATCH_ND: a dilated convolution"),
+        (dynamic_file, "has no fixed shape: delegates need static shapes"),
+    ],
+    ids=["flex", "variable", "space to batch", "dynamic"],
+)
+def test_refused_files(make, match):
+    with pytest.raises(ExportError, match=match):
+        check_operations(make())
+
+
+def test_accepted_file():
+    content = tflite_files.float_logits()
+    check_operations(content)
+    assert operations(content)["CONV_2D"] == 3
+
+
+# === The command and the script ===
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "own.keras"
+    own_network(11).save(path)
+    return path
+
+
+def test_command(saved, tmp_path):
+    out = tmp_path / "own.tflite"
+    done = keras_frm(
+        "export",
+        saved,
+        out,
+        "--size",
+        16,
+        24,
+        "--preset",
+        "camvid",
+        "--output-stride",
+        4,
+    )
+    assert done.code == 0, done.err
+    assert "same class as the Keras model" in done.out
+    about = file_metadata.read(out.read_bytes())
+    assert about.labels.classes == CAMVID.classes
+    assert about.provenance["source"] == "own.keras"
+    assert about.output_stride == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("missing", "a.tflite", "--size", 16, 24), "missing"),
+        (
+            ("{saved}", "a.tflite", "--size", 16, 24, "--data", "."),
+            "pass --preset",
+        ),
+        (("{saved}", "a.tflite", "--size", 16, 24, "--precision", "int4"), "'int4'"),
+        (
+            ("{saved}", "a.tflite", "--size", 16, 24, "--precision", "int8"),
+            "needs repr",
+        ),
+        (("{saved}", "a.tflite", "--size", 0, 24), "size"),
+        (("{saved}", "a.tflite"), "size"),
+        (("{saved}", "a.txt", "--size", 16, 24), "must end in .tflite"),
+        (("{saved}", "a.tflite", "--size", 16, 24, "--preset", "moon"), "moon"),
+    ],
+)
+def test_command_with_a_mistake(arguments, match, saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [saved if word == "{saved}" else word for word in arguments]
+    options = () if "--preset" in arguments or "." in arguments else ("--preset",)
+    options = (*options, "camvid") if options else ()
+    assert match in keras_frm("export", *arguments, *options).line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_script(saved, tmp_path):
+    script = Path(__file__).parents[1] / "converters" / "keras_to_tflite.py"
+    out = tmp_path / "own.tflite"
+    done = subprocess.run(
+        [sys.executable, script, saved, out, "--size", "16", "24"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "float32" in done.stdout
+    assert Segmenter(out)(noise()[0]).shape == (16, 24)
