@@ -6,6 +6,7 @@ python converters/keras_to_tflite.py run/best.keras frm_int8.tflite --size 256 5
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,13 @@ import keras
 
 import keras_frm
 import keras_frm.layers  # registers the layers, so that safe mode can stay on
+
+
+def is_image(file, image):
+    """Return whether a file could be read; say which one could not."""
+    if image is None:
+        print(f"left out, no image: {file}", file=sys.stderr)
+    return image is not None
 
 
 def main():
@@ -31,7 +39,8 @@ def main():
     if arguments.images is not None:
         files = sorted(arguments.images.rglob("*.png"))
         files += sorted(arguments.images.rglob("*.jpg"))
-        images = (cv2.imread(str(file))[..., ::-1] for file in files)
+        read = ((file, cv2.imread(str(file))) for file in files[:100])
+        images = [image[..., ::-1] for file, image in read if is_image(file, image)]
     try:
         model = keras.saving.load_model(arguments.model, compile=False)
         report = keras_frm.export_tflite(

@@ -19,7 +19,7 @@ def export(
         ),
     ],
     precision: Annotated[
-        str, typer.Option(help="float32, float16, dynamic, int8 or int8_full.")
+        str, typer.Option(help="float32, float16, dynamic or int8.")
     ] = "float32",
     output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
     output_stride: Annotated[

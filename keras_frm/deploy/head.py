@@ -25,7 +25,9 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
     if type(resize).__name__ == "Resize":
         own = resize._inbound_nodes[node].input_tensors[0]
     for logits in (model.output, own):
-        if model.input.shape[1] == output_stride * logits.shape[1]:
+        # Sizes that the stride does not divide round up.
+        sides = zip(model.input.shape[1:3], logits.shape[1:3], strict=True)
+        if all(-(-side // output_stride) == out for side, out in sides):
             return keras.Model(model.input, logits, name=model.name)
     raise ValueError(
         f"output_stride={output_stride} cannot be had: the network takes "
