@@ -318,9 +318,9 @@ def test_stride_that_the_network_has_not(stride):
         at_stride(flat_network(), stride)
 
 
-def test_stride_4_of_an_odd_size():
-    with pytest.raises(ValueError, match="takes 65 rows and makes logits of 17"):
-        inference_graph(network(None), input_shape=(65, 96), output_stride=4)
+def test_stride_4_of_an_odd_size_rounds_up():
+    graph = inference_graph(network(None), input_shape=(65, 96), output_stride=4)
+    assert graph.output.shape == (1, 17, 24)
 
 
 # === The head alone ===

@@ -277,7 +277,7 @@ def scenes(monkeypatch):
 
 @pytest.mark.usefixtures("scenes")
 def test_synthetic_splits_share_no_scene():
-    options = {"batch_size": 1, "augment": False, "resize": (4, 6), "count": 3}
+    options = {"batch_size": 1, "augment": False, "resize": (64, 128), "count": 3}
     train = load_dataset("synthetic", None, "train", **options)
     val = load_dataset("synthetic", None, "val", **options)
     assert values(train) == [0, 1, 2]

@@ -24,7 +24,7 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
     own = model.output
     if type(resize).__name__ == "Resize":
         own = resize._inbound_nodes[node].input_tensors[0]
-    for logits in (model.output, own):
+    for logits in (model.output, own) if output_stride >= 1 else ():
         # Sizes that the stride does not divide round up.
         sides = zip(model.input.shape[1:3], logits.shape[1:3], strict=True)
         if all(-(-side // output_stride) == out for side, out in sides):
