@@ -29,7 +29,7 @@ import signal
 import sys
 from pathlib import Path
 from test_training import make_model, scenes
-from keras_frm.cli import app
+from keras_frm.cli import app, main
 from keras_frm.data.labels import CITYSCAPES
 from keras_frm.training.train import train
 # A job in the background of a shell starts with SIGINT ignored.
@@ -37,7 +37,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def long_training():
     train(make_model(), *scenes(), Path(sys.argv[1]), CITYSCAPES, epochs=100_000)
 app.app = lambda **_: long_training()
-sys.exit(app.run())
+main()
 """
 
 

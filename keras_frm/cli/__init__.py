@@ -1,5 +1,6 @@
 """The command line: `keras-frm`."""
 
+import os
 import sys
 
 
@@ -8,11 +9,18 @@ def main() -> None:
     from keras_frm import missing_module_message
 
     try:
-        from keras_frm.cli.app import run
+        from keras_frm.cli.app import INTERRUPTED, run
     except ImportError as error:
         message = missing_module_message(error)
         if message is None:
             raise
         print(f"keras-frm: {message}", file=sys.stderr)
         sys.exit(1)
-    sys.exit(run())
+    code = run()
+    if code == INTERRUPTED:
+        # Threads that read data for TensorFlow wait for Python, and Python's regular
+        # end may wait for them for ever.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -18,6 +18,9 @@ from keras_frm.cli.train import train
 # TensorFlow's start-up notices are not for the person at the command line.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# What shells expect of a process that SIGINT ended: 128 + 2.
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -53,10 +56,10 @@ def run() -> int:
     try:
         return app(standalone_mode=False) or 0
     except typer.Abort:
-        return 130
+        return INTERRUPTED
     except KeyboardInterrupt:
         print("keras-frm: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except Exception as error:
         line = error_line(error)
         if line is None:
