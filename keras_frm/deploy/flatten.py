@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from keras_frm.deploy.graph import unchanged
 from keras_frm.layers.composite import flattening
 
 
@@ -53,7 +54,10 @@ def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Mode
     )
     with flattening(_name_by_path):
         outputs = keras.models.clone_model(
-            copy, input_tensors=inputs, clone_function=_same, call_function=_dissolve
+            copy,
+            input_tensors=inputs,
+            clone_function=unchanged,
+            call_function=_dissolve,
         ).output
     graph = keras.Model(inputs, outputs, name=network.name)
     _number_operations(graph)
@@ -94,11 +98,6 @@ def _as_float32(config):
     if isinstance(config, (list, tuple)):
         return type(config)(_as_float32(value) for value in config)
     return config
-
-
-def _same(operation):
-    """Keep an operation and its weights."""
-    return operation
 
 
 def _dissolve(operation, *args, **kwargs):

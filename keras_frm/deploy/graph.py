@@ -46,7 +46,7 @@ class Graph:
             return outputs
 
         read = keras.models.clone_model(
-            model, clone_function=_same, call_function=record
+            model, clone_function=unchanged, call_function=record
         )
         self.inputs = read.inputs
         self._outputs = {id(tensor) for tensor in read.outputs}
@@ -109,7 +109,7 @@ def rebuild(
             kwargs.pop(name, None)
         return by_id[id(operation)](*args, **kwargs)
 
-    return keras.models.clone_model(model, clone_function=_same, call_function=call)
+    return keras.models.clone_model(model, clone_function=unchanged, call_function=call)
 
 
 def named(tensor, name: str):
@@ -122,13 +122,8 @@ def named(tensor, name: str):
 
 
 def unchanged(x):
-    """Return the argument: the replacement of an operation that falls away."""
+    """Return the argument: for operations that stay, and those that fall away."""
     return x
-
-
-def _same(operation):
-    """Keep an operation and its weights."""
-    return operation
 
 
 def tensors_in(structure) -> list:
