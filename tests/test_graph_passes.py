@@ -17,6 +17,8 @@ from keras_frm.deploy.fold_batch_norm import affine_of, fold_batch_norm
 from keras_frm.deploy.fold_rescaling import fold_rescaling
 from keras_frm.deploy.fold_scale import fold_layer_scale, fold_residual_scale
 from keras_frm.deploy.graph import Graph, named, rebuild, unchanged
+from keras_frm.deploy.integer_layer_norm import integer_layer_norm
+from keras_frm.deploy.integer_softmax import integer_softmax
 from keras_frm.deploy.native_depthwise import NativeDepthwiseConv2D, native_depthwise
 from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
 from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
@@ -907,6 +909,69 @@ def test_factors_of_what_is_no_image_stay():
     x = keras.Input(batch_shape=(1, 7, 3))
     y = layers.BatchNormalization()(layers.Rescaling(2.0)(LayerScale()(x)))
     assert_left_alone(scale_to_depthwise, graph_of(x, y))
+
+
+# === Integer operations in place of float ones ===
+
+
+@pytest.mark.parametrize("channels", [5, 8, 64])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scale": False, "center": False}, {"scale": False}, {"axis": 3}],
+)
+def test_layer_norm_in_integer_operations(channels, options):
+    x = image(channels=channels)
+    # LayerNorm adds epsilon to the variance, the length is at least epsilon.
+    norm = layers.LayerNormalization(epsilon=1e-9, **options)
+    model = graph_of(x, norm(x))
+    rewritten = integer_layer_norm(model)
+    assert kinds(rewritten) == {
+        "Mean": 1,
+        "Subtract": 1,
+        "UnitLength": 1,
+        "DepthwiseConv2D": 1,
+    }
+    assert_same_function(model, rewritten, tolerance=1e-4)
+
+
+def test_layer_norm_of_equal_channels_is_its_offset():
+    x = image(channels=4)
+    model = graph_of(x, layers.LayerNormalization()(x))
+    actual = integer_layer_norm(model)(np.full((1, *SIZE, 4), 7.0))
+    expected = np.broadcast_to(model.layers[1].beta, (1, *SIZE, 4))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def layer_norm_over_the_image(x):
+    return layers.LayerNormalization(axis=(1, 2, 3))(x)
+
+
+def layer_norm_of_vectors(x):
+    return layers.LayerNormalization()(layers.Flatten()(x))
+
+
+@pytest.mark.parametrize("make", [layer_norm_over_the_image, layer_norm_of_vectors])
+def test_layer_norm_stays(make):
+    x = image()
+    assert_left_alone(integer_layer_norm, graph_of(x, make(x)))
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        lambda x: ops.softmax(x),
+        lambda x: ops.softmax(x, axis=1),
+        lambda x: layers.Softmax()(x),
+        lambda x: ops.softmax(100 * x),
+    ],
+)
+def test_softmax_in_integer_operations(softmax):
+    x = image()
+    model = graph_of(x, softmax(x))
+    rewritten = integer_softmax(model)
+    assert "Softmax" not in kinds(rewritten)
+    assert kinds(rewritten)["Rsqrt"] == kinds(rewritten)["Exp"] == 1
+    assert_same_function(model, rewritten)
 
 
 @pytest.mark.parametrize("dilation", [2, (9, 3), (1, 4)])

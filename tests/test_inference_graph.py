@@ -268,7 +268,7 @@ def test_rewritten_network_is_a_copy():
 def test_graph_for_integers_has_no_operation_without_integer_kernels(context):
     images = scene()
     graph = inference_graph(
-        network(context), input_shape=SIZE, output="logits", integer=True
+        network(context), input_shape=SIZE, output="logits", precision="int8"
     )
     Plan(Graph(graph))  # finds a rule for everything
     found = kinds(graph)
@@ -277,6 +277,18 @@ def test_graph_for_integers_has_no_operation_without_integer_kernels(context):
     expected, actual = run(network(context), images), run(graph, images)
     assert np.abs(actual - expected).max() <= 0.05 * np.abs(expected).max()
     assert np.abs(actual - expected).max() > 0
+
+
+@pytest.mark.parametrize("context", ["frm", "ppm", "dappm", None])
+def test_graph_for_integers_only_has_integer_kernels_only(context):
+    images = scene()
+    options = {"input_shape": SIZE, "output": "logits"}
+    mixed = inference_graph(network(context), **options, precision="int8")
+    full = inference_graph(network(context), **options, precision="int8_full")
+    plan = Plan(Graph(full), integer_only=True)
+    assert all(plan.is_integer(call) for call in plan.graph.calls)
+    expected, actual = run(mixed, images), run(full, images)
+    assert np.abs(actual - expected).max() <= 1e-3 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("stride", [1, 4])

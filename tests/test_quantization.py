@@ -13,7 +13,7 @@ from keras_frm.deploy.quantization.float_boundary import FloatBoundary
 from keras_frm.deploy.quantization.plan import (
     IMAGE,
     IMAGE_RANGE,
-    SIGMOID_RANGE,
+    KERNEL_RANGES,
     Plan,
 )
 from keras_frm.deploy.quantization.quantize import quantize_after_training
@@ -145,7 +145,7 @@ def test_image_and_sigmoid_have_fixed_ranges():
     model = graph_of(x, gated)
     ranges = calibrate(model, plan_of(model), images())
     assert ranges[IMAGE] == IMAGE_RANGE == (0, 255)
-    assert ranges["gate"] == SIGMOID_RANGE == (0, 255 / 256)
+    assert ranges["gate"] == KERNEL_RANGES["Sigmoid"] == (0, 255 / 256)
     assert ranges["c"] != IMAGE_RANGE
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
+from keras_frm.deploy.precisions import PRECISIONS
 from keras_frm.progress import progress_bar
 
 
@@ -19,7 +20,7 @@ def export(
         ),
     ],
     precision: Annotated[
-        str, typer.Option(help="float32, float16, dynamic or int8.")
+        str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")
     ] = "float32",
     output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
     output_stride: Annotated[

@@ -71,6 +71,26 @@ def check_operations(content: bytes) -> None:
             )
 
 
+def check_integers(content: bytes) -> None:
+    """Refuse a file in which anything is computed in float.
+
+    Args:
+        content: The flatbuffer.
+
+    Raises:
+        ExportError: A tensor is no integer one; the message names it.
+    """
+    floats = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    for index in range(graph.TensorsLength()):
+        tensor = graph.Tensors(index)
+        if tensor.Type() in floats:
+            raise ExportError(
+                f"Tensor '{tensor.Name().decode()}' is float: an accelerator without "
+                "float cannot run the file."
+            )
+
+
 def mask_agreement(masks: np.ndarray, expected: np.ndarray) -> float:
     """Return the share of pixels where two masks have the same class.
 

@@ -42,6 +42,8 @@ def to_tflite(graph: keras.Model, precision: str) -> bytes:
     if chosen.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     converter.inference_input_type = tf.as_dtype(chosen.input_dtype)
+    if not chosen.keeps_float and graph.output.dtype == "float32":
+        converter.inference_output_type = tf.uint8
     with _quiet():
         return converter.convert()
 

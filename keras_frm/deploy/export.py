@@ -13,6 +13,7 @@ from keras_frm import __version__
 from keras_frm.data.labels import LabelSet, numbered_labels
 from keras_frm.deploy.checks import (
     ExportError,
+    check_integers,
     check_operations,
     mask_agreement,
     operations,
@@ -62,7 +63,8 @@ def export_tflite(
             logits.
         path: The file, ending in .tflite.
         input_shape: Height and width (and 3): TFLite files have one size.
-        precision: "float32", "float16" (weights), "dynamic" (int8 weights), "int8".
+        precision: "float32", "float16" (weights), "dynamic" (int8 weights), "int8"
+            (LayerNorm and attention in float), "int8_full" (nothing in float).
         representative_data: Images an integer precision is calibrated on, and every
             file checked on: a dataset of (image, label) batches or an iterable of
             images, of any size; the first 100 are used. None checks on synthetic
@@ -105,6 +107,11 @@ def export_tflite(
             f"precision='{precision}' needs representative_data: images to measure the "
             "ranges of the tensors on."
         )
+    if keep_float and not chosen.keeps_float:
+        raise ValueError(
+            f"precision='{precision}' leaves nothing in float, so it takes no "
+            "keep_float. Use precision='int8'."
+        )
     if representative_data is None:
         images = scenes(size, _CHECKED_IMAGES)
     else:
@@ -126,12 +133,16 @@ def export_tflite(
         input_shape=input_shape,
         output=output,
         output_stride=output_stride,
-        integer=chosen.calibrated,
+        precision=precision,
     )
     if chosen.calibrated:
-        graph = quantize_after_training(graph, images, keep_float, progress)
+        graph = quantize_after_training(
+            graph, images, keep_float, progress, integer_only=not chosen.keeps_float
+        )
     content = to_tflite(graph, precision)
     check_operations(content)
+    if not chosen.keeps_float:
+        check_integers(content)
 
     content = attach(
         content,

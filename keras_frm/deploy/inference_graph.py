@@ -8,6 +8,9 @@ from keras_frm.deploy.fold_batch_norm import fold_batch_norm
 from keras_frm.deploy.fold_rescaling import fold_rescaling
 from keras_frm.deploy.fold_scale import fold_layer_scale, fold_residual_scale
 from keras_frm.deploy.head import at_stride, with_head
+from keras_frm.deploy.integer_layer_norm import integer_layer_norm
+from keras_frm.deploy.integer_softmax import integer_softmax
+from keras_frm.deploy.precisions import Precision, precision_of
 from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
 from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
 from keras_frm.deploy.split_depthwise import split_depthwise
@@ -22,6 +25,7 @@ _EXACT = (
 # Resizing k^2 maps costs integers more than the convolution it saves.
 _FOR_FLOATS = (commute_resize,)
 _FOR_INTEGERS = (sigmoid_gelu, scale_to_depthwise)
+_FOR_INTEGERS_ONLY = (*_FOR_INTEGERS, integer_layer_norm, integer_softmax)
 
 
 def inference_graph(
@@ -30,7 +34,7 @@ def inference_graph(
     input_shape: tuple[int, int] | tuple[int, int, int],
     output: str = "mask",
     output_stride: int = 1,
-    integer: bool = False,
+    precision: str = "float32",
 ) -> keras.Model:
     """Rewrite a trained model for fast inference at one size.
 
@@ -44,7 +48,8 @@ def inference_graph(
         input_shape: Height and width, or with the 3 channels.
         output: "mask" (uint8 class ids), "logits" or "scores", see `with_head`.
         output_stride: 1 for the input's size, 4 to leave out the last resizing.
-        integer: Whether the graph is to be quantised.
+        precision: A name of `PRECISIONS`, for the kernels of which the graph is made.
+            It is not quantised here.
 
     Returns:
         A Functional model of static shape with batch 1 that shares no weights with
@@ -59,6 +64,13 @@ def inference_graph(
     """
     shape = (*input_shape[:2], 3) if len(input_shape) == 2 else tuple(input_shape)
     graph = at_stride(flatten(model, shape), output_stride)
-    for rewrite in (*_EXACT, *(_FOR_INTEGERS if integer else _FOR_FLOATS)):
+    for rewrite in (*_EXACT, *_rewrites_for(precision_of(precision))):
         graph = rewrite(graph)
     return with_head(graph, output)
+
+
+def _rewrites_for(precision: Precision):
+    """Return the rewrites that serve the kernels of a precision."""
+    if not precision.calibrated:
+        return _FOR_FLOATS
+    return _FOR_INTEGERS if precision.keeps_float else _FOR_INTEGERS_ONLY

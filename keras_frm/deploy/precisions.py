@@ -30,6 +30,9 @@ PRECISIONS = {
     "float16": Precision("float16", "float32", "float32", min_agreement=0.995),
     "dynamic": Precision("int8", "float32", "float32", min_agreement=0.9),
     "int8": Precision("int8", "int8", "uint8", calibrated=True, min_agreement=0.8),
+    "int8_full": Precision(
+        "int8", "int8", "uint8", calibrated=True, keeps_float=False, min_agreement=0.7
+    ),
 }
 
 

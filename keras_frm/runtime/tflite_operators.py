@@ -43,6 +43,7 @@ OPERATORS = {
     6: OperatorKind("DEQUANTIZE", 38),
     8: OperatorKind("FLOOR", 0),
     9: _with_options("FULLY_CONNECTED", 8, "bb??b", 2, 3),
+    11: _with_options("L2_NORMALIZATION", 12, "b"),
     14: OperatorKind("LOGISTIC", 0),
     17: _with_options("MAX_POOL_2D", 5, "biiiib"),
     18: _with_options("MUL", 21, "b", 2),

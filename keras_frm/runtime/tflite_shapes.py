@@ -43,6 +43,12 @@ def _prelu(inputs, options):
     return inputs[0].shape
 
 
+def _l2_normalization(inputs, options):
+    """L2_NORMALIZATION."""
+    require(1 <= len(inputs[0].shape) <= 4, "it has over four axes")
+    return inputs[0].shape
+
+
 def _softmax(inputs, options):
     """SOFTMAX."""
     require(1 <= len(inputs[0].shape) <= 4, "it has over four axes")
@@ -114,6 +120,7 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(_UNARY.split(), _same),
     **dict.fromkeys(_BINARY.split(), _broadcast),
     "PRELU": _prelu,
+    "L2_NORMALIZATION": _l2_normalization,
     "SOFTMAX": _softmax,
     "FULLY_CONNECTED": _fully_connected,
     "BATCH_MATMUL": _batch_matmul,

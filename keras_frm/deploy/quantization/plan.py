@@ -16,26 +16,33 @@ _SAME_RANGE = {
     "Dropout",
     "GetItem",
     "GlobalAveragePooling2D",
+    "Max",
     "MaxPool",
     "MaxPooling2D",
     "Pad",
     "Reshape",
     "Resize",
+    "Transpose",
     "UpSampling2D",
     "ZeroPadding2D",
 }
-# Stay float inside the int8 file.
-_FLOAT = {"Einsum", "Gelu", "LayerNormalization", "Matmul", "Mean", "Silu", "Softmax"}
-_FLOAT |= {"Transpose"}
+# Stay float inside the int8 file; the second have integer kernels, slow or coarse ones.
+_FLOAT = {"Gelu", "LayerNormalization", "Silu"}
+_FLOAT_BY_CHOICE = {"Einsum", "Exp", "Matmul", "Max", "Mean", "Rsqrt", "Softmax"}
+_FLOAT_BY_CHOICE |= {"Sum", "Transpose", "UnitLength"}
 # Compare only: integers serve as they are, and the result is no range's.
 _COMPARING = {"ClassIds"}
 # Fuse into the operation before them, which then has no range of its own.
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
 
-# What arithmetic dictates: LiteRT's integer sigmoid has this range and no other.
-SIGMOID_RANGE = (0.0, 255 / 256)
-IMAGE_RANGE = (0.0, 255.0)
 IMAGE = "image"
+IMAGE_RANGE = (0.0, 255.0)
+# What LiteRT's integer kernels dictate: these results have this range and no other.
+KERNEL_RANGES = {
+    "Sigmoid": (0.0, 255 / 256),
+    "Softmax": (0.0, 255 / 256),
+    "UnitLength": (-1.0, 127 / 128),
+}
 
 
 class Plan:
@@ -47,14 +54,23 @@ class Plan:
     Args:
         graph: The graph of a model with one input, an image in [0, 255].
         keep_float: Names of operations to leave in float, `*` for anything.
+        integer_only: Whether operations whose integer kernels are slow or coarse
+            compute in integers too, and none in float.
 
     Raises:
-        ValueError: There is no rule for an operation.
+        ValueError: There is no rule for an operation, or no integer kernel where only
+            integers are allowed.
     """
 
-    def __init__(self, graph: Graph, keep_float: Sequence[str] = ()):
+    def __init__(
+        self,
+        graph: Graph,
+        keep_float: Sequence[str] = (),
+        integer_only: bool = False,
+    ):
         self.graph = graph
         self.keep_float = tuple(keep_float)
+        self.integer_only = integer_only
         self.integer: set[int] = set()  # ids of tensors
         self._same: dict[str, str] = {}
         self._names: dict[int, str] = {}  # tensor id -> name before sharing
@@ -108,8 +124,8 @@ class Plan:
         if self._is_fused(call):
             return
         self._names.update((id(tensor), name) for tensor in call.outputs)
-        if kind == "Sigmoid":
-            self.fixed[name] = SIGMOID_RANGE
+        if kind in KERNEL_RANGES:
+            self.fixed[name] = KERNEL_RANGES[kind]
         elif kind in _SAME_RANGE or kind == "Concatenate":
             for tensor in call.inputs:
                 self._share(self._names[id(tensor)], name)
@@ -126,8 +142,15 @@ class Plan:
             return False
         if isinstance(operation, LayerScale):
             return any_integer
+        if kind in _FLOAT_BY_CHOICE:
+            return self.integer_only and any_integer
         if kind in _INTEGER | _SAME_RANGE | _ACTIVATIONS:
             return any_integer
+        if kind in _FLOAT and self.integer_only:
+            raise ValueError(
+                f"{kind} '{operation.name}' has no integer kernel: the network cannot "
+                "run in integers only."
+            )
         if kind in _FLOAT | _COMPARING:
             return False
         raise ValueError(
@@ -142,7 +165,8 @@ class Plan:
         """
         users = self.graph.users(call)
         kinds = {type(user.operation).__name__ for user in users}
-        return bool(users) and kinds <= _FLOAT and not self.graph.is_output(call)
+        floats = _FLOAT if self.integer_only else _FLOAT | _FLOAT_BY_CHOICE
+        return bool(users) and kinds <= floats and not self.graph.is_output(call)
 
     def _is_fused(self, call):
         """Return whether an activation follows that the call computes itself."""

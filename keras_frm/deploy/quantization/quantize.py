@@ -16,6 +16,7 @@ def quantize_after_training(
     images: Iterable[np.ndarray],
     keep_float: Sequence[str] = (),
     progress: Callable[[int, int | None], None] | None = None,
+    integer_only: bool = False,
 ) -> keras.Model:
     """Simulate int8 arithmetic in a graph, with ranges measured on images.
 
@@ -26,6 +27,7 @@ def quantize_after_training(
         images: Arrays (H, W, 3), RGB in [0, 255], at the graph's size.
         keep_float: Names of operations to leave in float; `*` stands for anything.
         progress: Called with the number of images done and None.
+        integer_only: Whether nothing at all stays float.
 
     Returns:
         A Functional model that computes what the int8 file will.
@@ -33,5 +35,5 @@ def quantize_after_training(
     Raises:
         ValueError: An operation has no rule, or the images do not fit.
     """
-    plan = Plan(Graph(graph), keep_float)
+    plan = Plan(Graph(graph), keep_float, integer_only)
     return quantize_activations(graph, plan, calibrate(graph, plan, images, progress))
