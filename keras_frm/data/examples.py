@@ -11,6 +11,7 @@ import numpy as np
 from keras_frm.data.labels import CITYSCAPES, LabelSet
 from keras_frm.data.listing import Listing
 from keras_frm.data.reading import DataError, image_size
+from keras_frm.data.resizing import resize_image
 
 _SCENE_SIZE = (256, 512)
 # Split -> index of the first synthetic scene, and how many there are by default.
@@ -62,11 +63,9 @@ def resize_pair(
     height, width = size
     if label.shape == (height, width):
         return image, label
-    shrinks = height <= label.shape[0] and width <= label.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     # INTER_NEAREST takes a pixel's corner, up to half a pixel off; EXACT its centre.
     return (
-        cv2.resize(image, (width, height), interpolation=method),
+        resize_image(image, size),
         cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
     )
 

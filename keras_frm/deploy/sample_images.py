@@ -3,8 +3,9 @@
 import itertools
 from collections.abc import Iterable, Iterator
 
-import cv2
 import numpy as np
+
+from keras_frm.data.resizing import resize_image
 
 # Scenes of the synthetic series that no training split uses.
 _FIRST_SCENE = 20_000_000
@@ -63,9 +64,4 @@ def _resized(data, size) -> Iterator[np.ndarray]:
                 np.isfinite(image).all() and 0 <= image.min() <= image.max() <= 255
             ):
                 raise ValueError("Sample images must hold numbers in [0, 255].")
-            image = image.astype(np.uint8)
-            if image.shape[:2] != size:
-                shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
-                method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-                image = cv2.resize(image, size[::-1], interpolation=method)
-            yield image
+            yield resize_image(image.astype(np.uint8), size)

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from keras_frm.data.labels import LabelSet, numbered_labels
+from keras_frm.data.resizing import resize_image
 from keras_frm.runtime.file_metadata import FileMetadata
 
 _MAX_CLASSES = 255
@@ -30,11 +30,7 @@ class Input(NamedTuple):
         Returns:
             (1, h, w, 3) in the tensor's size and dtype.
         """
-        height, width = self.size
-        if image.shape[:2] != self.size:
-            shrinks = image.shape[0] >= height and image.shape[1] >= width
-            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            image = cv2.resize(image, (width, height), interpolation=method)
+        image = resize_image(image, self.size)
         if self.dtype == np.float32:
             return image[None].astype(np.float32)
         limits = np.iinfo(self.dtype)
