@@ -9,6 +9,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from helpers import clock
 from test_cli import keras_frm, write_camvid
 from tflite_files import CLASSES, SIZE, colour_logits, colour_mask, float_logits
 
@@ -59,19 +60,6 @@ def pairs(count=3, size=SIZE):
 def fake(name, segment, size=SIZE):
     """A model that is a function."""
     return ModelFile(name, Path(name), "none", size, None, lambda: None, segment)
-
-
-def clock(*pattern):
-    """A clock by which timed calls take `pattern` seconds, again and again."""
-    state = {"now": 0.0, "reads": 0}
-
-    def read():
-        if state["reads"] % 2:
-            state["now"] += pattern[state["reads"] // 2 % len(pattern)]
-        state["reads"] += 1
-        return state["now"]
-
-    return read
 
 
 # === Measuring ===

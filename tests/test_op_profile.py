@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import clock
 from test_cli import keras_frm
 
 from keras_frm.deploy import op_report
@@ -40,19 +41,6 @@ def chain(x):
         x = tf.nn.relu(tf.nn.conv2d(x, KERNEL, 1, "SAME") + bias)
     x = tf.nn.conv2d(x, KERNEL, 2, "SAME")  # (B, H / 2, W / 2, 4)
     return x + tf.nn.softmax(x)
-
-
-def clock(*pattern):
-    """A clock by which the calls of a round take `pattern` seconds, again and again."""
-    state = {"now": 0.0, "reads": 0}
-
-    def read():
-        if state["reads"] % 2:
-            state["now"] += pattern[state["reads"] // 2 % len(pattern)]
-        state["reads"] += 1
-        return state["now"]
-
-    return read
 
 
 @pytest.fixture(scope="module")

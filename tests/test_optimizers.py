@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
+from tiny import Rates
 
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
@@ -150,17 +151,6 @@ def test_schedule_config_round_trip(total_steps):
 
 
 # === Planning in fit ===
-
-
-class Rates(keras.callbacks.Callback):
-    """Note the learning rate of every step."""
-
-    def __init__(self):
-        super().__init__()
-        self.rates = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.rates.append(float(self.model.optimizer.learning_rate))
 
 
 def fit(model, schedule, epochs, initial_epoch=0, steps=3):

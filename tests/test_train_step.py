@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import assert_same_weights, batch, tiny_model, toy_model, weights_of
+from tiny import Rates, assert_same_weights, batch, tiny_model, toy_model, weights_of
 
 from keras_frm.losses import CrossEntropy
 from keras_frm.optimizers.poly_decay import PolyDecay
@@ -223,17 +223,6 @@ def test_loss_by_name():
 
 
 # === fit ===
-
-
-class Rates(keras.callbacks.Callback):
-    """Note the learning rate before every step."""
-
-    def __init__(self):
-        super().__init__()
-        self.rates = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.rates.append(float(self.model.optimizer.learning_rate))
 
 
 @pytest.fixture(scope="module")

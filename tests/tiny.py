@@ -73,3 +73,14 @@ def assert_same_weights(model, other, rtol=1e-5, atol=1e-6):
         np.testing.assert_allclose(
             left.numpy(), right.numpy(), rtol, atol, err_msg=left.path
         )
+
+
+class Rates(keras.callbacks.Callback):
+    """Note the learning rate before every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
