@@ -492,7 +492,7 @@ def test_command(saved, tmp_path):
         (("{saved}", "a.tflite", "--size", 16, 24, "--precision", "int4"), "'int4'"),
         (
             ("{saved}", "a.tflite", "--size", 16, 24, "--precision", "int8"),
-            "needs repr",
+            "needs --preset and --data",
         ),
         (("{saved}", "a.tflite", "--size", 0, 24), "size"),
         (("{saved}", "a.tflite"), "size"),

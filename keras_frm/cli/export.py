@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
-from keras_frm.deploy.precisions import PRECISIONS
+from keras_frm.deploy.precisions import PRECISIONS, precision_of
 from keras_frm.progress import progress_bar
 
 
@@ -51,6 +51,11 @@ def export(
         if chosen is None:
             raise ValueError("--data needs --preset, which says how to read it.")
         images = plain_data(chosen, data, split, None).as_numpy_iterator()
+    if images is None and precision_of(precision).calibrated:
+        raise ValueError(
+            f"--precision {precision} needs --preset and --data: images to measure the "
+            "ranges of the tensors on."
+        )
     with progress_bar("calibrating") as progress:
         report = export_tflite(
             network,
