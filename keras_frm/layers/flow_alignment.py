@@ -79,6 +79,8 @@ def sample_bilinear(x, rows, columns):
     flat = ops.reshape(x, (-1, channels))  # (B * h * w, C)
     first = ops.reshape(ops.arange(batch) * height * width, (-1, 1, 1))
     top, left = ops.floor(rows), ops.floor(columns)
+    last_row = ops.cast(height - 1, rows.dtype)
+    last_column = ops.cast(width - 1, rows.dtype)
 
     total = 0.0
     for row, row_weight in ((top, top + 1 - rows), (top + 1, rows - top)):
@@ -87,10 +89,13 @@ def sample_bilinear(x, rows, columns):
             (left + 1, columns - left),
         ):
             weight = row_weight * column_weight
-            r, c = ops.cast(row, "int32"), ops.cast(column, "int32")
-            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+            inside = (row >= 0) & (row <= last_row)
+            inside = inside & (column >= 0) & (column <= last_column)
             weight = weight * ops.cast(inside, rows.dtype)
-            r, c = ops.clip(r, 0, height - 1), ops.clip(c, 0, width - 1)
+            # Clipped as floats: TFLite's converter makes a ReLU6 of a clip to [0, 6],
+            # which it lacks for integers.
+            r = ops.cast(ops.clip(row, 0, last_row), "int32")
+            c = ops.cast(ops.clip(column, 0, last_column), "int32")
             values = ops.take(flat, first + r * width + c, axis=0)  # (B, H, W, C)
             total = total + values * ops.cast(ops.expand_dims(weight, -1), x.dtype)
     return total
