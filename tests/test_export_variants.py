@@ -1,0 +1,116 @@
+"""Files of networks with other context modules and with flow alignment."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from tiny import tiny_backbone
+
+from keras_frm.deploy.export import export_tflite
+from keras_frm.deploy.sample_images import scenes
+from keras_frm.models.network import build_network
+from keras_frm.runtime.segmenter import Segmenter
+
+ODD, EVEN = (72, 104), (64, 96)  # not a multiple of 32, and one
+
+POOLS = pytest.mark.xfail(
+    strict=True,
+    reason="The converter runs float pools and concatenations in integers, at the "
+    "range of what comes after them.",
+)
+
+
+@functools.cache
+def network(context="frm", alignment="bilinear"):
+    """A tiny network whose classes all occur."""
+    keras.utils.set_random_seed(0)
+    built = build_network(
+        11,
+        backbone=tiny_backbone(),
+        decoder_width=8,
+        context=context,
+        alignment=alignment,
+    )
+    logits = np.asarray(built(np.stack(scenes(EVEN, 4)).astype("float32")))
+    classifier = built.get_layer("classifier")
+    classifier.bias.assign_sub(np.median(logits, axis=(0, 1, 2)))
+    return built
+
+
+def check(model, size, path, precision, least):
+    """Export; the check of the export itself and new images must agree."""
+    report = export_tflite(
+        model,
+        path,
+        input_shape=size,
+        precision=precision,
+        representative_data=scenes(size, 2),
+    )
+    image = scenes(size, 5)[-1]
+    logits = np.asarray(model(image[None].astype("float32"), training=False))
+    expected = logits.argmax(-1)[0]
+    assert len(np.unique(expected)) > 5
+    assert np.mean(Segmenter(path, num_threads=1)(image) == expected) >= least
+    return report
+
+
+@pytest.mark.parametrize(
+    "context", ["ppm", "dappm", pytest.param(None, marks=pytest.mark.slow)]
+)
+def test_float32(context, tmp_path):
+    report = check(network(context), ODD, tmp_path / "a.tflite", "float32", 0.999)
+    assert report.partitions == 1
+    assert set(report.outside_xnnpack) == {"ARG_MAX", "CAST"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["ppm", "dappm", None])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_sizes_that_are_multiples_of_32(context, precision, tmp_path, request):
+    least = {"float32": 0.999, "int8": 0.75}[precision]
+    if precision == "int8" and context is not None:
+        request.applymarker(POOLS)
+    check(network(context), EVEN, tmp_path / "a.tflite", precision, least)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        pytest.param("ppm", marks=[POOLS, pytest.mark.slow]),
+        pytest.param("dappm", marks=[POOLS, pytest.mark.slow]),
+        pytest.param(None, marks=pytest.mark.slow),
+    ],
+)
+def test_int8(context, tmp_path):
+    check(network(context), ODD, tmp_path / "a.tflite", "int8", 0.75)
+
+
+# === Flow alignment: gathers with computed indices ===
+
+
+@pytest.mark.parametrize(
+    ("precision", "keep_float", "match"),
+    [
+        pytest.param(
+            *("float32", (), "which keras_frm does not run"), marks=pytest.mark.slow
+        ),
+        ("int8", (), r"no rule for Take .* keep_float=\['decoder.flow_3.take'\]"),
+        pytest.param(
+            *("int8", ("decoder.flow*",), "which keras_frm does not run"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_flow_alignment_is_refused(precision, keep_float, match, tmp_path):
+    with pytest.raises(ValueError, match=match) as error:
+        export_tflite(
+            network(alignment="flow"),
+            tmp_path / "a.tflite",
+            input_shape=ODD,
+            precision=precision,
+            representative_data=scenes(ODD, 2),
+            keep_float=keep_float,
+        )
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
