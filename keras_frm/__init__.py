@@ -26,6 +26,7 @@ _PUBLIC = {
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.data.labels",
     "export_tflite": "keras_frm.deploy.export",
+    "quantize_aware": "keras_frm.deploy.quantization.quantize_aware",
     "inference_graph": "keras_frm.deploy.inference_graph",
     "Segmenter": "keras_frm.runtime.segmenter",
 }
@@ -34,6 +35,7 @@ _PUBLIC = {
 _TRAIN_MODULES = {
     "keras",
     "tensorflow",
+    "tensorflow_model_optimization",
     "tensorboard",
     "matplotlib",
     "PIL",

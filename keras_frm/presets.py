@@ -1,5 +1,6 @@
 """The one table of presets: dataset, classes, sizes and recipe by name."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from keras_frm.data.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
@@ -26,6 +27,8 @@ class Preset:
         colour_jitter: Strength of the random brightness, contrast and saturation.
         contrastive_weight: Weight of the pixel-contrastive loss (the paper's lambda).
         temperature: Temperature of the pixel-contrastive loss (tau).
+        weight_ema: Momentum of a moving average of the weights, which the training
+            ends with; None for none.
         source: Where the numbers come from.
 
     Example:
@@ -49,6 +52,7 @@ class Preset:
     colour_jitter: float = 0.0
     contrastive_weight: float = 1.0
     temperature: float = 0.1
+    weight_ema: float | None = None
     source: str = ""
 
 
@@ -89,6 +93,33 @@ def preset(name: str | Preset) -> Preset:
             "or add your own with keras_frm.register_preset."
         )
     return PRESETS[name]
+
+
+def quantization_preset(name: str | Preset) -> Preset:
+    """Return the preset of the fine-tuning with simulated integers after a preset.
+
+    A tenth of the epochs as in Wu et al.; they start at a hundredth of the learning
+    rate and anneal it, here it is a tenth and falls to 0 by the poly rule.
+
+    Args:
+        name: The preset the float network was trained with.
+
+    Source: Wu et al., Integer Quantization for Deep Learning Inference, arXiv
+    2004.09602, section 5; the learning rate and the average were chosen here.
+
+    Example:
+    >>> quantization_preset("cityscapes").epochs
+    30
+    """
+    chosen = preset(name)
+    return dataclasses.replace(
+        chosen,
+        epochs=max(1, chosen.epochs // 10),
+        learning_rate=chosen.learning_rate / 10,
+        warmup_steps=0,
+        weight_ema=0.99,
+        source="arXiv 2004.09602, section 5, and choices of this package",
+    )
 
 
 _PAPER = "arXiv 2412.08670, section 3.1"

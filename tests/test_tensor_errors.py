@@ -15,9 +15,9 @@ from test_quantization import SIZE, conv, graph_of, image, images, island, small
 from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.graph_run import GraphRun
 from keras_frm.deploy.quantization import error_report
-from keras_frm.deploy.quantization.fake_quant import FakeQuant
 from keras_frm.deploy.quantization.quantize import quantize_after_training
 from keras_frm.deploy.quantization.tensor_errors import TensorError, tensor_errors
+from keras_frm.layers.fake_quant import FakeQuant
 
 
 def decibels(signal, noise):

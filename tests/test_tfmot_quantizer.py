@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from keras_frm.deploy.convert import to_tflite
-from keras_frm.deploy.quantization import tfmot_quantizer
-from keras_frm.deploy.quantization.fake_quant import FakeQuant
-from keras_frm.deploy.quantization.tfmot_quantizer import KernelQuant, MovingRange
+from keras_frm.layers import tfmot_quantizer
+from keras_frm.layers.fake_quant import FakeQuant
+from keras_frm.layers.tfmot_quantizer import KernelQuant, MovingRange
 
 pytest.importorskip("tf_keras")
 
@@ -229,7 +229,7 @@ import os
 import keras
 import numpy as np
 import tensorflow as tf
-from keras_frm.deploy.quantization.tfmot_quantizer import MovingRange
+from keras_frm.layers.tfmot_quantizer import MovingRange
 
 device = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * 2

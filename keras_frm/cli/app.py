@@ -13,6 +13,7 @@ from keras_frm.cli.evaluate import evaluate
 from keras_frm.cli.export import export
 from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
+from keras_frm.cli.quantize import quantize
 from keras_frm.cli.train import train
 
 # TensorFlow's start-up notices are not for the person at the command line.
@@ -27,7 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Light-weight semantic segmentation for edge devices.",
 )
-for command in (demo, train, evaluate, predict, benchmark, check_data, profile, export):
+for command in (
+    demo,
+    train,
+    evaluate,
+    predict,
+    quantize,
+    export,
+    benchmark,
+    profile,
+    check_data,
+):
     app.command()(command)
 
 

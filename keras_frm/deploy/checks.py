@@ -5,11 +5,15 @@ from collections import Counter
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_frm.runtime.tflite_operators import OPERATORS
+
 _NAMES = {
     code: name
     for name, code in vars(schema.BuiltinOperator).items()
     if not name.startswith("_")
 }
+
+_RUN = {kind.name for kind in OPERATORS.values()}
 
 # Operation -> why a file with it is no good on a device.
 _FORBIDDEN = {
@@ -60,6 +64,12 @@ def check_operations(content: bytes) -> None:
             raise ExportError(
                 f"The file has the operation '{name[7:]}', which the plain LiteRT "
                 "runtime lacks (a Flex operation needs all of TensorFlow)."
+            )
+        if name not in _RUN:
+            raise ExportError(
+                f"The file has {name}, which keras_frm.Segmenter does not run. Flow "
+                "alignment needs such operations: build the network with "
+                "alignment='bilinear'."
             )
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     for index in range(graph.TensorsLength()):

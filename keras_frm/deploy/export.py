@@ -25,6 +25,10 @@ from keras_frm.deploy.head import at_stride, with_head
 from keras_frm.deploy.inference_graph import inference_graph
 from keras_frm.deploy.op_profile import profile_operations
 from keras_frm.deploy.precisions import precision_of
+from keras_frm.deploy.quantization.fixed import (
+    is_quantization_aware,
+    with_fixed_ranges,
+)
 from keras_frm.deploy.quantization.quantize import quantize_after_training
 from keras_frm.deploy.sample_images import images_of, scenes
 from keras_frm.presets import Preset, preset
@@ -35,6 +39,8 @@ from keras_frm.runtime.model_io import read_input, read_output
 
 _CHECKED_IMAGES = 4
 _CALIBRATION_IMAGES = 100
+# A file that computes what its training graph computed differs by round-off only.
+_TRAINED_AGREEMENT = 0.98
 
 
 def export_tflite(
@@ -60,7 +66,8 @@ def export_tflite(
 
     Args:
         model: A `SegmentationModel`, or a Functional model from RGB in [0, 255] to
-            logits.
+            logits; a model of `quantize_aware` exports as int8 without calibration, as
+            it was trained.
         path: The file, ending in .tflite.
         input_shape: Height and width (and 3): TFLite files have one size.
         precision: "float32", "float16" (weights), "dynamic" (int8 weights), "int8"
@@ -102,7 +109,13 @@ def export_tflite(
         raise ValueError(f"The file's name must end in .tflite, not '{path.name}'.")
     chosen = precision_of(precision)
     size = tuple(input_shape[:2])
-    if chosen.calibrated and representative_data is None:
+    trained = is_quantization_aware(model)
+    if trained and precision != "int8":
+        raise ValueError(
+            f"The model was trained for int8, so precision='{precision}' cannot be had "
+            "of it; export the float model."
+        )
+    if chosen.calibrated and not trained and representative_data is None:
         raise ValueError(
             f"precision='{precision}' needs representative_data: images to measure the "
             "ranges of the tensors on."
@@ -111,6 +124,11 @@ def export_tflite(
         raise ValueError(
             f"precision='{precision}' leaves nothing in float, so it takes no "
             "keep_float. Use precision='int8'."
+        )
+    if keep_float and trained:
+        raise ValueError(
+            "The model's own training settled what stays float; give keep_float to "
+            "quantize_aware."
         )
     if representative_data is None:
         images = scenes(size, _CHECKED_IMAGES)
@@ -128,14 +146,17 @@ def export_tflite(
         )
     reference = with_head(logits, "mask")
 
-    graph = inference_graph(
-        model,
-        input_shape=input_shape,
-        output=output,
-        output_stride=output_stride,
-        precision=precision,
-    )
-    if chosen.calibrated:
+    if trained:
+        graph = with_head(with_fixed_ranges(logits), output)
+    else:
+        graph = inference_graph(
+            model,
+            input_shape=input_shape,
+            output=output,
+            output_stride=output_stride,
+            precision=precision,
+        )
+    if chosen.calibrated and not trained:
         graph = quantize_after_training(
             graph, images, keep_float, progress, integer_only=not chosen.keeps_float
         )
@@ -159,7 +180,8 @@ def export_tflite(
     )
     checked = images[:_CHECKED_IMAGES]
     agreement = _agreement(content, reference, checked)
-    least = chosen.min_agreement if min_agreement is None else min_agreement
+    least = _TRAINED_AGREEMENT if trained else chosen.min_agreement
+    least = least if min_agreement is None else min_agreement
     if agreement < least:
         raise ExportError(
             f"The {precision} file has the model's class on {100 * agreement:.2f} % of "

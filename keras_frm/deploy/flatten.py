@@ -8,7 +8,11 @@ from keras_frm.deploy.graph import unchanged
 from keras_frm.layers.composite import flattening
 
 
-def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:
+def flatten(
+    model: keras.Model,
+    input_shape: tuple[int, int, int],
+    batch_size: int | None = 1,
+) -> keras.Model:
     """Return the network as a graph of primitive layers and operations.
 
     The result is a copy: it shares no weights with `model`. Its layers compute in
@@ -20,9 +24,10 @@ def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Mode
         model: A built Functional or Sequential model with one input, or a
             `SegmentationModel`, whose network is taken.
         input_shape: Height, width and channels.
+        batch_size: Images in a batch, None for any number.
 
     Returns:
-        A Functional model of static shape with batch 1.
+        A Functional model of static shape.
 
     Raises:
         ValueError: The model is not built, subclassed, has several inputs or outputs,
@@ -50,7 +55,7 @@ def flatten(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Mode
             f"input_shape={tuple(input_shape)} does not fit."
         )
     inputs = keras.Input(
-        batch_shape=(1, *input_shape), dtype=given.dtype, name=given.name
+        batch_shape=(batch_size, *input_shape), dtype=given.dtype, name=given.name
     )
     with flattening(_name_by_path):
         outputs = keras.models.clone_model(

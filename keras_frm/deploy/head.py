@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_frm.deploy.graph import named
+from keras_frm.layers.fake_quant import FakeQuant
 
 OUTPUTS = ("mask", "logits", "scores")
 
@@ -20,10 +21,7 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
     Raises:
         ValueError: The network's logits have another stride.
     """
-    resize, node, _ = model.output._keras_history
-    own = model.output
-    if type(resize).__name__ == "Resize":
-        own = resize._inbound_nodes[node].input_tensors[0]
+    own = _before_last_resize(model.output)
     for logits in (model.output, own) if output_stride >= 1 else ():
         # Sizes that the stride does not divide round up.
         sides = zip(model.input.shape[1:3], logits.shape[1:3], strict=True)
@@ -33,6 +31,21 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
         f"output_stride={output_stride} cannot be had: the network takes "
         f"{model.input.shape[1]} rows and makes logits of {own.shape[1]}."
     )
+
+
+def _before_last_resize(output):
+    """Return what is resized to become an output, the output if nothing is."""
+    maker, taken = _maker(output)
+    while isinstance(maker, FakeQuant):  # the resized logits, rounded
+        maker, taken = _maker(taken)
+    return taken if type(maker).__name__ == "Resize" else output
+
+
+def _maker(tensor):
+    """Return the operation that makes a tensor and the first tensor it takes."""
+    operation, node, _ = tensor._keras_history
+    taken = operation._inbound_nodes[node].input_tensors
+    return operation, taken[0] if taken else None
 
 
 def with_head(model: keras.Model, output: str) -> keras.Model:

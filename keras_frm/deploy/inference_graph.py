@@ -12,10 +12,12 @@ from keras_frm.deploy.integer_layer_norm import integer_layer_norm
 from keras_frm.deploy.integer_softmax import integer_softmax
 from keras_frm.deploy.precisions import Precision, precision_of
 from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
+from keras_frm.deploy.separate_activations import separate_activations
 from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
 from keras_frm.deploy.split_depthwise import split_depthwise
 
 _EXACT = (
+    separate_activations,
     fold_rescaling,
     fold_batch_norm,
     fold_layer_scale,
@@ -64,13 +66,23 @@ def inference_graph(
     """
     shape = (*input_shape[:2], 3) if len(input_shape) == 2 else tuple(input_shape)
     graph = at_stride(flatten(model, shape), output_stride)
-    for rewrite in (*_EXACT, *_rewrites_for(precision_of(precision))):
+    return with_head(rewrite_for(graph, precision), output)
+
+
+def rewrite_for(graph: keras.Model, precision: str) -> keras.Model:
+    """Run the passes that serve the kernels of a precision.
+
+    Args:
+        graph: A Functional model of primitive layers and static size.
+        precision: A name of `PRECISIONS`.
+    """
+    for rewrite in (*_EXACT, *_rewrites(precision_of(precision))):
         graph = rewrite(graph)
-    return with_head(graph, output)
+    return graph
 
 
-def _rewrites_for(precision: Precision):
-    """Return the rewrites that serve the kernels of a precision."""
+def _rewrites(precision: Precision):
+    """Return the passes of a precision alone."""
     if not precision.calibrated:
         return _FOR_FLOATS
     return _FOR_INTEGERS if precision.keeps_float else _FOR_INTEGERS_ONLY

@@ -24,7 +24,7 @@ class SegmentationModel(keras.Model):
 
     Args:
         network: Functional model from RGB in [0, 255] to logits, with a layer named
-            "decoder".
+            "classifier" that takes the decoder's features.
         preset: Preset whose recipe `compile()` takes, or its name. A file keeps the
             name only.
         contrastive_weight: Weight of the contrastive loss (lambda); 0 for none.
@@ -61,7 +61,7 @@ class SegmentationModel(keras.Model):
         self.temperature = temperature
         self.embedding_dim = embedding_dim
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
-        features = network.get_layer("decoder").output  # (B, H / 4, W / 4, C)
+        features = network.get_layer("classifier").input  # (B, H / 4, W / 4, C)
         with_features = keras.Model(network.input, [network.output, features])
         # A bound method, so that Keras does not track and save the layers twice.
         self._logits_and_features = with_features.__call__

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import keras
 
+import keras_frm.models.quantized_model  # noqa: F401 -- a file may hold one
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.van_weights import load_van_weights
+
+# Keras may repeat the whole configuration of a model.
+_LONGEST_REASON = 300
 
 
 def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
@@ -51,18 +55,28 @@ def load_network(path: str | os.PathLike) -> keras.Model:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or holds something else.
     """
+    model = load_model(path)
+    return model.network if isinstance(model, SegmentationModel) else model
+
+
+def load_model(path: str | os.PathLike) -> keras.Model:
+    """Load a `.keras` file as it was saved, not compiled, in safe mode.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or holds something else.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no model at {path}.")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is damaged or is not a .keras file.")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     # An untrusted file can fail in any way inside the loader.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
         raise ValueError(f"{path} cannot be loaded as a model: {reason}") from error
-    return model.network if isinstance(model, SegmentationModel) else model
 
 
 def _copy(source, network, path):

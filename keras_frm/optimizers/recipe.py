@@ -49,11 +49,15 @@ def recipe(
 
 def _optimizer(chosen, schedule):
     """Return the preset's optimizer."""
+    options = {"weight_decay": chosen.weight_decay}
+    if chosen.weight_ema is not None:
+        options |= {"use_ema": True, "ema_momentum": chosen.weight_ema}
     if chosen.optimizer == "sgd":
         # SFNet's code, the paper's framework, decays every weight, norms included.
-        return CoupledSGD(schedule, momentum=chosen.momentum, l2=chosen.weight_decay)
+        options["l2"] = options.pop("weight_decay")
+        return CoupledSGD(schedule, momentum=chosen.momentum, **options)
     if chosen.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=chosen.weight_decay)
+        optimizer = keras.optimizers.AdamW(schedule, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
     raise ValueError(

@@ -11,7 +11,9 @@ from pathlib import Path
 import keras
 
 from keras_frm.data.labels import LabelSet
-from keras_frm.models.weights import load_network
+from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.models.weights import load_model, load_network
+from keras_frm.presets import Preset
 from keras_frm.runtime.files import replacing, write_bytes
 
 CONFIG = "config.json"
@@ -93,6 +95,73 @@ def load_trained(
             f"'{labels.name}' has {labels.num_classes}; name the right preset."
         )
     return network, labels
+
+
+def load_trainable(
+    path: str | os.PathLike, chosen: Preset
+) -> tuple[SegmentationModel, LabelSet]:
+    """Load a trained model with its embedding head, to train it further.
+
+    Args:
+        path: A run folder (best weights, and the head of the last), or a `.keras` file.
+        chosen: Preset of the training to come; its classes serve where no
+            `config.json` lies beside the model.
+
+    Returns:
+        The model, not compiled, and its label set.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or has another number of classes.
+    """
+    path = Path(path)
+    known = (path if path.is_dir() else path.parent) / CONFIG
+    network, labels = load_trained(path, None if known.is_file() else chosen.labels)
+    model = SegmentationModel(
+        network,
+        dataclasses.replace(chosen, labels=labels),
+        contrastive_weight=chosen.contrastive_weight,
+        temperature=chosen.temperature,
+    )
+    last = path / LAST
+    if chosen.contrastive_weight and last.is_file():
+        trained = load_model(last)
+        head = getattr(trained, "embedding_head", None)
+        shapes = [weight.shape for weight in model.embedding_head.weights]
+        if head is not None and [weight.shape for weight in head.weights] == shapes:
+            model.embedding_head.set_weights(head.get_weights())
+    return model, labels
+
+
+def load_settings(path: str | os.PathLike) -> dict:
+    """Return what a run folder's configuration says; empty where there is none.
+
+    Args:
+        path: A run folder, or a file.
+
+    Raises:
+        ValueError: The configuration is damaged.
+    """
+    path = Path(path) / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        resize, recipe = content.get("resize"), content.get("preset", {})
+        if resize is not None:
+            content["resize"] = (int(resize[0]), int(resize[1]))
+        if not isinstance(recipe, dict):
+            raise TypeError("its preset is no table")
+    except (
+        AttributeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        RecursionError,
+    ) as error:
+        raise ValueError(f"{path} is damaged ({error}).") from error
+    return content
 
 
 def load_labels(folder: Path) -> LabelSet:

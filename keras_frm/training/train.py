@@ -37,19 +37,24 @@ def train(
         What `fit` returns.
     """
     progress = TrainingProgress()
+    # Loss scaling wraps the optimizer that averages.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    average = keras.callbacks.SwapEMAWeights() if optimizer.use_ema else None
     # Order counts: the log has the learning rate, and the curves read the log.
     callbacks = [
         LearningRateLog(),
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(folder / LOG),
         keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-        Checkpoint(folder),
+        Checkpoint(folder, average=average),
         Curves(folder),
         Samples(
             folder / "samples", validation_data, labels, every=max(1, epochs // 10)
         ),
         progress,
     ]
+    if average is not None:
+        callbacks.append(average)
     with progress.progress:
         return model.fit(
             train_data,

@@ -1,13 +1,13 @@
 """A graph whose tensors are rounded as an int8 file rounds them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 
 from keras_frm.deploy.graph import Call, rebuild, tensors_in
-from keras_frm.deploy.quantization.fake_quant import FakeQuant
-from keras_frm.deploy.quantization.float_boundary import FloatBoundary
 from keras_frm.deploy.quantization.plan import Plan
+from keras_frm.layers.fake_quant import FakeQuant
+from keras_frm.layers.float_boundary import FloatBoundary
 
 
 def quantize_activations(
@@ -21,51 +21,91 @@ def quantize_activations(
         ranges: Name of a range -> (minimum, maximum).
 
     Returns:
-        A Functional model with a `FakeQuant` layer on those tensors. Tensors that
-        share a range have layers with equal ones.
+        A Functional model with a `FakeQuant` layer on those tensors, named after the
+        operation that makes the tensor. Tensors that share a range have layers with
+        equal ones.
     """
-    replacements = {}
+    layers = {}
+
+    def rounded(x, tensor):
+        name = f"{plan.name_of(tensor)}.range"
+        if name not in layers:
+            layers[name] = FakeQuant(*ranges[plan.range_of(tensor)], name=name)
+        return layers[name](x)
+
+    return round_tensors(model, plan, rounded)
+
+
+def round_tensors(
+    model: keras.Model,
+    plan: Plan,
+    rounded: Callable,
+    replacements: Mapping[keras.Operation, Callable] | None = None,
+) -> keras.Model:
+    """Round the tensors of a plan, and keep float what leaves the integers.
+
+    Args:
+        model: The Functional model the plan's graph was read from.
+        plan: Which tensors have ranges.
+        rounded: Called with a tensor of the new model and the one of the plan's graph
+            that it stands for; returns the rounded tensor.
+        replacements: Operation -> what takes its place.
+
+    Returns:
+        A Functional model.
+    """
+    replacements = replacements or {}
+    doors: dict[int, keras.KerasTensor] = {}
+    rewritten = dict(replacements)
     for call in plan.graph.calls:
+        operation = replacements.get(call.operation, call.operation)
         if plan.is_integer(call):
-            replacements[call.operation] = _Quantized(call, plan, ranges)
+            rewritten[call.operation] = _Quantized(
+                operation, call, plan, rounded, doors
+            )
         elif any(plan.leaves_integers(call, tensor) for tensor in call.inputs):
-            replacements[call.operation] = _Float(call, plan)
-    return rebuild(model, replacements)
+            rewritten[call.operation] = _Float(operation, call, plan)
+    return rebuild(model, rewritten)
 
 
 class _Quantized:
     """An operation with ranges on what comes in as float and on what comes out."""
 
-    def __init__(self, call: Call, plan: Plan, ranges):
-        self.operation = call.operation
-        name = call.operation.name
-        doors = [
-            position
+    def __init__(self, operation, call: Call, plan: Plan, rounded, doors):
+        self.operation = operation
+        self.plan = plan
+        self.rounded = rounded
+        self.doors = doors  # of all operations: a tensor is rounded once
+        self.entering = {
+            position: tensor
             for position, tensor in enumerate(call.inputs)
             if plan.graph.maker(tensor) is None or plan.is_door(call, tensor)
-        ]
-        self.before = {}
-        for position, tensor in enumerate(call.inputs):
-            if position in doors:
-                low_high = ranges[plan.range_of(tensor)]
-                layer = FakeQuant(*low_high, name=f"{name}.input_{position}.range")
-                self.before[position] = layer
-        result = plan.range_of(call.outputs[0])
-        self.after = None
-        if result is not None:
-            self.after = FakeQuant(*ranges[result], name=f"{name}.range")
+        }
+        (self.result,) = call.outputs
+        self.has_range = plan.range_of(self.result) is not None
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _through(self.before, args, kwargs)
+        args, kwargs = _sent_through(self._enter, args, kwargs)
         result = self.operation(*args, **kwargs)
-        return result if self.after is None else self.after(result)
+        return self.rounded(result, self.result) if self.has_range else result
+
+    def _enter(self, position, x):
+        """Round an input that comes as float."""
+        if position not in self.entering:
+            return x
+        if id(x) not in self.doors:
+            tensor, own = self.entering[position], x
+            if self.plan.is_contagious(tensor):
+                own = FloatBoundary(name=f"{self.plan.name_of(tensor)}.float")(x)
+            self.doors[id(x)] = self.rounded(own, tensor)
+        return self.doors[id(x)]
 
 
 class _Float:
     """An operation that stays float behind integer ones."""
 
-    def __init__(self, call: Call, plan: Plan):
-        self.operation = call.operation
+    def __init__(self, operation, call: Call, plan: Plan):
+        self.operation = operation
         self.before = {
             position: FloatBoundary(name=f"{call.operation.name}.float_{position}")
             for position, tensor in enumerate(call.inputs)
@@ -73,14 +113,18 @@ class _Float:
         }
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _through(self.before, args, kwargs)
+        args, kwargs = _sent_through(self._enter, args, kwargs)
         return self.operation(*args, **kwargs)
 
+    def _enter(self, position, x):
+        """Mark the end of the integers."""
+        return self.before[position](x) if position in self.before else x
 
-def _through(layers, args, kwargs):
-    """Send the tensors at some positions of an operation's arguments through layers."""
+
+def _sent_through(function, args, kwargs):
+    """Apply a function of (position, tensor) to the tensors among arguments."""
     sent = iter(
-        layers[position](tensor) if position in layers else tensor
+        function(position, tensor)
         for position, tensor in enumerate(tensors_in((args, kwargs)))
     )
     return keras.tree.map_structure(

@@ -83,9 +83,24 @@ class Plan:
         name = self._names.get(id(tensor))
         return None if name is None else self._root(name)
 
+    def name_of(self, tensor) -> str:
+        """Return the name of the operation that makes a tensor, or of the image."""
+        maker = self.graph.maker(tensor)
+        return IMAGE if maker is None else maker.operation.name
+
     def is_door(self, call: Call, tensor) -> bool:
         """Return whether a float tensor enters an integer call."""
         return self.is_integer(call) and id(tensor) not in self.integer
+
+    def is_contagious(self, tensor) -> bool:
+        """Return whether integers would spread to what makes a float tensor.
+
+        TFLite's converter runs operations that only move numbers in integers where
+        their result is quantised, at whichever range is near.
+        """
+        maker = self.graph.maker(tensor)
+        kind = type(maker.operation).__name__ if maker else None
+        return kind in _SAME_RANGE | {"Concatenate", "Einsum"}
 
     def leaves_integers(self, call: Call, tensor) -> bool:
         """Return whether an integer tensor enters a call that computes in float."""
@@ -120,7 +135,7 @@ class Plan:
         name, kind = call.operation.name, type(call.operation).__name__
         for tensor in call.inputs:
             if self.is_door(call, tensor):
-                self._names[id(tensor)] = self.graph.maker(tensor).operation.name
+                self._names[id(tensor)] = self.name_of(tensor)
         if self._is_fused(call):
             return
         self._names.update((id(tensor), name) for tensor in call.outputs)

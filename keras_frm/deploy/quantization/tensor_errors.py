@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_frm.deploy.graph import Call, Graph
 from keras_frm.deploy.graph_run import GraphRun
 from keras_frm.deploy.quantization.plan import IMAGE
+from keras_frm.layers.float_boundary import FloatBoundary
 
 _SUFFIX = ".range"
 _STEPS = 255  # of an 8-bit range
@@ -154,6 +155,9 @@ def _roundings(float_graph, rounded_graph) -> list[_Rounding]:
         if not name.endswith(_SUFFIX):
             continue
         (rounded,) = call.inputs
+        maker = rounded_graph.maker(rounded)
+        if maker and isinstance(maker.operation, FloatBoundary):
+            (rounded,) = maker.inputs
         tensor = partners.get(id(rounded))
         if tensor is None:
             maker = rounded_graph.maker(rounded).operation.name
@@ -193,8 +197,7 @@ def _partners(float_graph, rounded_graph) -> dict[int, keras.KerasTensor]:
 
 def _bounds(layer) -> tuple[float, float]:
     """Return the range of a rounding layer."""
-    has_ends = hasattr(layer, "ends")  # a range that several tensors share
-    low, high = layer.ends() if has_ends else (layer.minimum, layer.maximum)
+    low, high = layer.ends()
     return float(low), float(high)
 
 

@@ -6,25 +6,31 @@ import os
 import keras
 import tensorflow as tf
 
-from keras_frm.deploy.quantization.fake_quant import FakeQuant
+from keras_frm.layers.fake_quant import FakeQuant
 
 _LEGACY = "TF_USE_LEGACY_KERAS"
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class MovingRange(FakeQuant):
-    """Round a tensor to the 256 numbers of a range that follows it while training.
+    """Round tensors to the 256 numbers of a range that follows them while training.
 
-    A training step moves the range a thousandth of the way to the batch's smallest and
-    largest number (their means over replicas); inference leaves it. `trainable = False`
-    freezes it from the next compilation on.
+    A training step moves the range a thousandth of the way to the mean of the images'
+    smallest and largest numbers (and their means over replicas); inference leaves it.
+    One image's extremes, not the batch's: a range must not depend on the batch size.
 
     Args:
         minimum: Smallest number of the range at the start; widened to 0 if above it.
         maximum: Largest number of the range at the start; widened to 0 if below it.
+        symmetric: Whether zero is in the middle of the range.
+        members: Number of tensors that share the range, which covers them all.
+        freeze_after: Training steps after which the range stays; None for never.
 
-    Input and output: (B, ..., C), floating point. Gradients pass where the input is
-    inside the range.
+    Call arguments:
+        x: (B, ..., C), floating point.
+        member: Which of the tensors `x` is, 0 to `members` - 1.
+
+    Output: as `x`. Gradients pass where `x` is inside the range.
 
     Raises:
         ImportError: TFMOT or tf-keras is missing.
@@ -34,26 +40,78 @@ class MovingRange(FakeQuant):
     Example:
     >>> layer = MovingRange(-1.0, 1.0)
     >>> _ = layer(keras.ops.array([[-2.0, 3.0]]), training=True)
-    >>> [round(float(weight), 6) for weight in layer.weights]
+    >>> [round(float(end), 6) for end in layer.ends()]
     [-1.001, 1.002]
     """
 
+    def __init__(
+        self,
+        minimum: float,
+        maximum: float,
+        symmetric: bool = False,
+        members: int = 1,
+        freeze_after: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(minimum, maximum, symmetric, **kwargs)
+        self.members = members
+        self.freeze_after = freeze_after
+
     def build(self, input_shape):
-        super().build(input_shape)
-        self._quantizer = _quantizers().MovingAverageQuantizer(
-            num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+        low, high = self.initial_range
+        self.own_ends = [
+            (self._add_end(low, f"minimum_{i}"), self._add_end(high, f"maximum_{i}"))
+            for i in range(self.members)
+        ]
+        self.steps = self.add_weight(
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="steps",
         )
+        self._quantizer = _quantizers().MovingAverageQuantizer(
+            num_bits=8,
+            per_axis=False,
+            symmetric=self.symmetric,
+            narrow_range=self.symmetric,
+        )
+        self.built = True
 
-    def add_weight(self, **kwargs):
-        """Add an end of the range; half precision has no thousandths of it."""
-        return super().add_weight(**kwargs, dtype="float32", autocast=False)
+    def ends(self):
+        lows, highs = zip(*self.own_ends, strict=True)
+        lowest = tf.reduce_min(tf.stack([end.value for end in lows]))
+        return lowest, tf.reduce_max(tf.stack([end.value for end in highs]))
 
-    def call(self, x, training=False):
-        if not training or not self.trainable:
-            return super().call(x)
+    def call(self, x, member=0, training=False):
+        if training and self.trainable:
+            self._follow(x, member)
+        return super().call(x)
+
+    def _follow(self, x, member):
+        """Move one tensor's own ends towards its extremes."""
         # TFMOT updates tf.Variables; it does not know those of Keras 3.
-        ends = {"min_var": self.minimum.value, "max_var": self.maximum.value}
-        return tf.cast(self._quantizer(tf.cast(x, tf.float32), True, ends), x.dtype)
+        low, high = (end.value for end in self.own_ends[member])
+        axes = range(1, len(x.shape))
+        smallest = tf.reduce_mean(tf.reduce_min(x, axis=axes))
+        largest = tf.reduce_mean(tf.reduce_max(x, axis=axes))
+        extremes = tf.cast(tf.stack([smallest, largest]), tf.float32)  # (2,)
+        if self.freeze_after is not None:
+            # Towards where it is: a branch has no place in a distributed step.
+            frozen = self.steps.value >= self.freeze_after
+            extremes = tf.where(frozen, tf.stack([low, high]), extremes)
+        ends = {"min_var": low, "max_var": high}
+        self._quantizer(tf.stop_gradient(extremes), True, ends)
+        if member == self.members - 1:
+            self.steps.assign_add(1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "members": self.members,
+            "freeze_after": self.freeze_after,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

@@ -1,0 +1,214 @@
+"""`keras-frm quantize`: train a run further with the arithmetic of an int8 file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_frm.cli.options import Data, Size
+from keras_frm.progress import progress_bar
+
+_REPORT_IMAGES = 8
+
+
+def quantize(
+    run: Annotated[Path, typer.Argument(help="Run folder or .keras file, float.")],
+    size: Annotated[
+        Size, typer.Option(help="Height and width of the file; the run's --resize.")
+    ] = None,
+    data: Data = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Dataset and recipe; else the run folder's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path(
+        "runs/quantize"
+    ),
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="0 quantises without training.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    resize: Size = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    contrastive_weight: Annotated[float | None, typer.Option(help="lambda")] = None,
+    distil: Annotated[
+        bool, typer.Option(help="Learn the float model's probabilities too.")
+    ] = False,
+    freeze_after: Annotated[
+        int | None, typer.Option(help="Steps after which ranges stay.", min=0)
+    ] = None,
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(help="Operations left in float, such as 'decoder.*'; repeatable."),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Signal to noise of every tensor.")
+    ] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train for int8 and compare float, int8 after training and int8 in training."""
+    import dataclasses
+
+    import keras
+
+    from keras_frm.cli.datasets import chosen_preset, plain_data, training_data
+    from keras_frm.presets import quantization_preset
+    from keras_frm.training.run_folder import load_settings, load_trainable, new_run
+
+    keras.utils.set_random_seed(seed)
+    settings = load_settings(run)
+    resize = resize or settings.get("resize")
+    size = size or resize
+    if size is None:
+        raise ValueError("Pass --size: the height and width that the file will take.")
+    preset = preset or settings.get("preset", {}).get("name")
+    if preset is None:
+        raise ValueError(f"{run} names no preset; pass --preset.")
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "contrastive_weight": contrastive_weight,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    chosen = quantization_preset(chosen_preset(preset, data))
+    chosen = dataclasses.replace(chosen, crop=tuple(size), **given)
+    model, labels = load_trainable(run, chosen)
+    train_data = training_data(chosen, data, chosen.batch_size, size, resize, seed)
+    validation_data = plain_data(chosen, data, "val", size)
+    calibration = plain_data(chosen, data, "train", resize)
+    recipe = dataclasses.asdict(chosen)
+    recipe.pop("labels")
+    options = {"freeze_after": freeze_after, "keep_float": keep_float or ()}
+    config = {
+        "command": "quantize",
+        "run": str(run),
+        "data": str(data),
+        "size": size,
+        "resize": resize,
+        "seed": seed,
+        "distil": distil,
+        "preset": recipe,
+        **options,
+    }
+    with new_run(out, config, labels) as folder:
+        trained = None
+        if chosen.epochs:
+            teacher = model if distil else None
+            trained = _trained(
+                model,
+                calibration,
+                train_data,
+                validation_data,
+                folder,
+                chosen,
+                teacher=teacher,
+                **options,
+            )
+        files = _export(model, trained, folder, size, calibration, options)
+        if report:
+            print(_report(model, trained, folder, size, calibration, options))
+    print(_comparison(files, validation_data, labels, folder), end="")
+    print(f"files, log and benchmark.md are in {folder}")
+
+
+def _trained(
+    model, calibration, train_data, validation_data, folder, chosen, **options
+):
+    """Train with simulated integers; return the best network."""
+    from keras_frm.deploy.quantization.quantize_aware import quantize_aware
+    from keras_frm.optimizers.recipe import recipe
+    from keras_frm.training.run_folder import load_trained
+    from keras_frm.training.train import train
+
+    with progress_bar("measuring ranges") as progress:
+        trainable = quantize_aware(
+            model,
+            representative_data=calibration.as_numpy_iterator(),
+            input_shape=chosen.crop,
+            progress=progress,
+            **options,
+        )
+    trainable.compile(**recipe(chosen))
+    train(
+        trainable,
+        train_data,
+        validation_data,
+        folder,
+        chosen.labels,
+        epochs=chosen.epochs,
+    )
+    return load_trained(folder)[0]
+
+
+def _export(model, trained, folder, size, calibration, options):
+    """Write the files to compare; return their paths."""
+    from keras_frm.deploy.export import export_tflite
+
+    keep_float = {"keep_float": options["keep_float"]}
+    exports = {
+        "float32": (model, {"precision": "float32"}),
+        "int8_after_training": (model, {"precision": "int8", **keep_float}),
+    }
+    if trained is not None:
+        exports["int8"] = (trained, {"precision": "int8"})
+    files = []
+    for name, (source, precision) in exports.items():
+        files.append(folder / f"frm_{name}.tflite")
+        with progress_bar(f"exporting {name}") as progress:
+            exported = export_tflite(
+                source,
+                files[-1],
+                input_shape=size,
+                representative_data=calibration.as_numpy_iterator(),
+                min_agreement=None if source is trained else 0,
+                progress=progress,
+                **precision,
+            )
+        print(exported)
+    return files
+
+
+def _report(model, trained, folder, size, calibration, options):
+    """Write the error of every tensor; return the worst as a table."""
+    from keras_frm.deploy.flatten import flatten
+    from keras_frm.deploy.inference_graph import inference_graph
+    from keras_frm.deploy.quantization import error_report
+    from keras_frm.deploy.quantization.fixed import with_fixed_ranges, without_rounding
+    from keras_frm.deploy.quantization.quantize import quantize_after_training
+    from keras_frm.deploy.quantization.tensor_errors import tensor_errors
+    from keras_frm.deploy.sample_images import images_of
+
+    images = images_of(calibration.as_numpy_iterator(), tuple(size), _REPORT_IMAGES)
+    if trained is None:
+        name, reference = (
+            "int8_after_training",
+            inference_graph(model, input_shape=size, output="logits", precision="int8"),
+        )
+        rounded = quantize_after_training(reference, images, options["keep_float"])
+    else:
+        graph = flatten(trained, (*size, 3))
+        name, reference = "int8", without_rounding(graph)
+        rounded = with_fixed_ranges(graph)
+    with progress_bar("comparing tensors") as progress:
+        errors = tensor_errors(reference, rounded, images, progress)
+    error_report.save(errors, folder, name)
+    return error_report.to_text(errors)
+
+
+def _comparison(files, validation_data, labels, folder):
+    """Compare the files on the validation images; return the table."""
+    from keras_frm.evaluation import benchmark_report
+    from keras_frm.evaluation.benchmark import benchmark
+
+    pairs = (
+        (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
+    )
+    result = benchmark(
+        files,
+        pairs,
+        labels=labels,
+        images=int(validation_data.cardinality()),
+        source="validation images",
+    )
+    benchmark_report.save(result, folder)
+    return benchmark_report.to_text(result)

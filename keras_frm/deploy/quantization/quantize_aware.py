@@ -1,0 +1,161 @@
+"""`quantize_aware`: a network that trains with the arithmetic of an int8 file."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+
+from keras_frm.deploy.convolutions import Convolution
+from keras_frm.deploy.flatten import flatten
+from keras_frm.deploy.graph import Graph
+from keras_frm.deploy.inference_graph import rewrite_for
+from keras_frm.deploy.quantization.apply import round_tensors
+from keras_frm.deploy.quantization.calibrate import calibrate
+from keras_frm.deploy.quantization.fixed import is_quantization_aware
+from keras_frm.deploy.quantization.plan import Plan
+from keras_frm.deploy.quantization.schemes import scheme_of
+from keras_frm.deploy.sample_images import images_of
+from keras_frm.layers.fake_quant import FakeQuant
+from keras_frm.layers.quantized_kernel import QuantizedKernel
+from keras_frm.layers.tfmot_quantizer import MovingRange
+from keras_frm.models.quantized_model import QuantizedSegmentationModel
+from keras_frm.models.segmentation_model import SegmentationModel
+
+_CALIBRATION_IMAGES = 100
+
+
+def quantize_aware(
+    model: keras.Model,
+    *,
+    representative_data: Iterable,
+    input_shape: tuple[int, int] | tuple[int, int, int] | None = None,
+    scheme: str = "litert",
+    keep_float: Sequence[str] = (),
+    freeze_after: int | None = None,
+    teacher: keras.Model | None = None,
+    distillation_weight: float = 1.0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> keras.Model:
+    """Return a copy of a trained network that trains as an int8 file computes.
+
+    BatchNorms are folded, dilated depthwise convolutions split, GELU takes its sigmoid
+    form. Every convolution rounds its kernel to int8, channel by channel, and every
+    tensor that the file holds as integers is rounded to a range that starts from
+    `representative_data` and follows training. LayerNorm and attention stay float.
+
+    Args:
+        model: A trained `SegmentationModel`, or a built Functional model from an image
+            in [0, 255].
+        representative_data: Images to start the ranges from: a dataset of (image,
+            label) batches or an iterable of images, of any size; the first 100 are
+            used.
+        input_shape: Height and width (and channels) to train and export at; None
+            takes the model's, if it has a fixed size.
+        scheme: "litert", or "tensorrt" for ranges with zero in the middle.
+        keep_float: Names of operations to leave in float; `*` stands for anything.
+        freeze_after: Training steps after which the ranges stay; None for never.
+        teacher: A float model whose class probabilities are to be learnt too. For a
+            `SegmentationModel` only.
+        distillation_weight: Weight of that loss.
+        progress: Called with the number of images done and None.
+
+    Returns:
+        A `SegmentationModel` (with the embedding head, preset and loss of `model`), or
+        a Functional model; to be compiled.
+
+    Raises:
+        ValueError: The model is quantised already, has no fixed size, is not built or
+            has an operation without a rule; or an argument is wrong.
+
+    Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference, 2018, section 3.
+
+    Example:
+    >>> import numpy as np
+    >>> image = keras.Input((8, 8, 3))
+    >>> model = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+    >>> images = [np.full((8, 8, 3), 200)]
+    >>> trainable = quantize_aware(model, representative_data=images)
+    >>> [type(layer).__name__ for layer in trainable.layers]
+    ['InputLayer', 'FakeQuant', 'QuantizedKernel', 'MovingRange']
+    """
+    chosen = scheme_of(scheme)
+    if is_quantization_aware(model):
+        raise ValueError(
+            f"Model '{model.name}' is quantised already; start from the float model."
+        )
+    if teacher is not None and not isinstance(model, SegmentationModel):
+        raise ValueError(
+            "teacher needs a SegmentationModel, whose train_step knows a second loss. "
+            "For other models, add the loss to your own training."
+        )
+    shape = _input_shape(model, input_shape)
+    images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
+    graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
+    plan = Plan(Graph(graph), keep_float)
+    ranges = calibrate(graph, plan, images, progress)
+    layers = {
+        name: _range_layer(name, ranges[name], plan, tensors, chosen, freeze_after)
+        for name, tensors in plan.tensors().items()
+    }
+    network = round_tensors(
+        graph, plan, _Rounding(plan, layers), _quantized_kernels(plan)
+    )
+    if not isinstance(model, SegmentationModel):
+        return network
+    return QuantizedSegmentationModel.of(
+        model, network, teacher=teacher, distillation_weight=distillation_weight
+    )
+
+
+def _input_shape(model, given):
+    """Return height, width and channels, static."""
+    network = getattr(model, "network", model)
+    if given is not None:
+        return (*given, 3) if len(given) == 2 else tuple(given)
+    inputs = getattr(network, "inputs", None) or [None]
+    own = tuple(getattr(inputs[0], "shape", (None, None)))[1:]
+    if None in own:
+        raise ValueError(
+            f"Model '{model.name}' takes images of any size, an int8 file of one: pass "
+            "input_shape=(height, width)."
+        )
+    return own
+
+
+def _quantized_kernels(plan):
+    """Return the layer with a rounded kernel for each convolution of a plan."""
+    return {
+        call.operation: QuantizedKernel(call.operation, name=call.operation.name)
+        for call in plan.graph.calls
+        if isinstance(call.operation, Convolution) and plan.is_integer(call)
+    }
+
+
+def _range_layer(name, ends, plan, tensors, scheme, freeze_after):
+    """Return the layer that rounds all tensors of one range."""
+    options = {"symmetric": scheme.symmetric, "name": f"{name}.range"}
+    if name in plan.fixed:
+        return FakeQuant(*ends, **options)
+    return MovingRange(
+        *ends, members=len(tensors), freeze_after=freeze_after, **options
+    )
+
+
+class _Rounding:
+    """Rounds each tensor of a plan with the layer of its range."""
+
+    def __init__(self, plan, layers):
+        self.plan = plan
+        self.layers = layers
+        self.members = {
+            id(tensor): number
+            for tensors in plan.tensors().values()
+            for number, tensor in zip(itertools.count(), tensors, strict=False)
+        }
+
+    def __call__(self, x, tensor):
+        layer = self.layers[self.plan.range_of(tensor)]
+        if not isinstance(layer, MovingRange):
+            return layer(x)
+        return layer(x, member=self.members[id(tensor)])

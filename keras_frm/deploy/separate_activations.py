@@ -1,0 +1,61 @@
+"""Activations as operations of their own, so that other passes see them."""
+
+import keras
+import numpy as np
+
+from keras_frm.deploy.convolutions import Convolution, is_convolution
+from keras_frm.deploy.graph import Graph, rebuild
+
+
+def separate_activations(model: keras.Model) -> keras.Model:
+    """Take activations out of convolutions, and activation layers apart.
+
+    `Conv2D(..., activation="gelu")` becomes a linear convolution and a GELU,
+    `Activation` and plain `ReLU` layers become the operations they stand for.
+
+    Args:
+        model: A Functional model of primitive layers.
+
+    Returns:
+        A model of the same function whose convolutions are linear.
+    """
+    replacements = {}
+    for call in Graph(model).calls:
+        layer = call.operation
+        if isinstance(layer, keras.layers.Activation):
+            replacements[layer] = _named(layer.activation, layer.name)
+        elif isinstance(layer, keras.layers.ReLU) and _is_plain(layer):
+            relu = keras.ops.relu if layer.max_value is None else keras.ops.relu6
+            replacements[layer] = _named(relu, layer.name)
+        elif isinstance(layer, Convolution) and not is_convolution(layer):
+            replacements[layer] = _separated(layer)
+    return rebuild(model, replacements)
+
+
+def _is_plain(relu):
+    """Return whether a ReLU layer is one that convolutions can fuse."""
+    bounded = relu.max_value is None or np.isclose(relu.max_value, 6)
+    return bounded and not relu.negative_slope and not relu.threshold
+
+
+def _separated(layer):
+    """Return a function that runs a convolution without its activation, then that."""
+    config = {**layer.get_config(), "activation": "linear"}
+    linear = type(layer).from_config(config)
+    linear.build(layer.get_build_config()["input_shape"])
+    linear.set_weights(layer.get_weights())
+    activation = _named(layer.activation, f"{layer.name}.activation")
+    return lambda x: activation(linear(x))
+
+
+def _named(activation, name):
+    """Return an activation that gives its operation, if it is one, a name."""
+
+    def activate(x):
+        y = activation(x)
+        operation, node, _ = y._keras_history
+        if operation._inbound_nodes[node].input_tensors[0] is x:
+            operation.name = name
+        return y
+
+    return activate
