@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, Size
+from keras_frm.cli.options import Data, Size, at_least_one_pixel
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
@@ -14,7 +14,11 @@ _REPORT_IMAGES = 8
 def quantize(
     run: Annotated[Path, typer.Argument(help="Run folder or .keras file, float.")],
     size: Annotated[
-        Size, typer.Option(help="Height and width of the file; the run's --resize.")
+        tuple[int, int] | None,
+        typer.Option(
+            help="Height and width the file takes; else the run's --resize.",
+            callback=at_least_one_pixel,
+        ),
     ] = None,
     data: Data = None,
     preset: Annotated[
