@@ -1,5 +1,6 @@
 """`keras-frm quantize`: train a run further with the arithmetic of an int8 file."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ from keras_frm.cli.options import Data, Size, at_least_one_pixel
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
+
+
+def _at_least_zero(value: float | None) -> float | None:
+    """Return a number that an option was given; NaN and infinity are none."""
+    if value is not None and not 0 <= value < math.inf:
+        raise typer.BadParameter("it must be a number, 0 or more")
+    return value
 
 
 def quantize(
@@ -32,8 +40,12 @@ def quantize(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     resize: Size = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    contrastive_weight: Annotated[float | None, typer.Option(help="lambda")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(callback=_at_least_zero)
+    ] = None,
+    contrastive_weight: Annotated[
+        float | None, typer.Option(help="lambda", callback=_at_least_zero)
+    ] = None,
     distil: Annotated[
         bool, typer.Option(help="Learn the float model's probabilities too.")
     ] = False,
@@ -59,6 +71,8 @@ def quantize(
     from keras_frm.training.run_folder import load_settings, load_trainable, new_run
 
     keras.utils.set_random_seed(seed)
+    if not run.exists():
+        raise FileNotFoundError(f"There is no run folder and no .keras file at {run}.")
     settings = load_settings(run)
     resize = resize or settings.get("resize")
     size = size or resize
@@ -74,10 +88,13 @@ def quantize(
         "contrastive_weight": contrastive_weight,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    chosen = quantization_preset(chosen_preset(preset, data))
+    chosen = quantization_preset(chosen_preset(str(preset), data))
     chosen = dataclasses.replace(chosen, crop=tuple(size), **given)
     model, labels = load_trainable(run, chosen)
-    train_data = training_data(chosen, data, chosen.batch_size, size, resize, seed)
+    _check(model, labels, chosen, run)
+    train_data = None
+    if chosen.epochs:
+        train_data = training_data(chosen, data, chosen.batch_size, size, resize, seed)
     validation_data = plain_data(chosen, data, "val", size)
     calibration = plain_data(chosen, data, "train", resize)
     recipe = dataclasses.asdict(chosen)
@@ -108,11 +125,26 @@ def quantize(
                 teacher=teacher,
                 **options,
             )
-        files = _export(model, trained, folder, size, calibration, options)
+        files = _export(model, trained, folder, size, labels, calibration, options)
         if report:
             print(_report(model, trained, folder, size, calibration, options))
     print(_comparison(files, validation_data, labels, folder), end="")
     print(f"files, log and benchmark.md are in {folder}")
+
+
+def _check(model, labels, chosen, run):
+    """Raise a ValueError where a model does not suit the preset, or is no float one."""
+    from keras_frm.deploy.quantization.fixed import is_quantization_aware
+
+    if labels.num_classes != chosen.labels.num_classes:
+        raise ValueError(
+            f"The model in {run} has {labels.num_classes} classes and preset "
+            f"'{chosen.name}' has {chosen.labels.num_classes}; name the right preset."
+        )
+    if is_quantization_aware(model):
+        raise ValueError(
+            f"The model in {run} is quantised already; start from the float one."
+        )
 
 
 def _trained(
@@ -144,7 +176,7 @@ def _trained(
     return load_trained(folder)[0]
 
 
-def _export(model, trained, folder, size, calibration, options):
+def _export(model, trained, folder, size, labels, calibration, options):
     """Write the files to compare; return their paths."""
     from keras_frm.deploy.export import export_tflite
 
@@ -164,6 +196,7 @@ def _export(model, trained, folder, size, calibration, options):
                 files[-1],
                 input_shape=size,
                 representative_data=calibration.as_numpy_iterator(),
+                labels=labels,
                 min_agreement=None if source is trained else 0,
                 progress=progress,
                 **precision,
@@ -184,10 +217,8 @@ def _report(model, trained, folder, size, calibration, options):
 
     images = images_of(calibration.as_numpy_iterator(), tuple(size), _REPORT_IMAGES)
     if trained is None:
-        name, reference = (
-            "int8_after_training",
-            inference_graph(model, input_shape=size, output="logits", precision="int8"),
-        )
+        name, form = "int8_after_training", {"output": "logits", "precision": "int8"}
+        reference = inference_graph(model, input_shape=size, **form)
         rounded = quantize_after_training(reference, images, options["keep_float"])
     else:
         graph = flatten(trained, (*size, 3))
