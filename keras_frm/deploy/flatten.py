@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from keras_frm.deploy.graph import unchanged
+from keras_frm.deploy.graph import rebuild, unchanged
 from keras_frm.layers.composite import flattening
 
 
@@ -42,7 +42,7 @@ def flatten(
     >>> graph.get_layer("backbone.stage_1_block_1.attention.project_in").filters
     32
     """
-    network = _plain_network(model)
+    network = plain_network(model)
     copy = _float32_copy(network)
     given = network.input
     expected = given.shape[1:]
@@ -64,13 +64,17 @@ def flatten(
             clone_function=unchanged,
             call_function=_dissolve,
         ).output
-    graph = keras.Model(inputs, outputs, name=network.name)
+    graph = _without_conversions(keras.Model(inputs, outputs, name=network.name))
     _number_operations(graph)
     return graph
 
 
-def _plain_network(model):
-    """Return the Functional network of a model with one input and one output."""
+def plain_network(model: keras.Model) -> keras.Model:
+    """Return the Functional network of a model with one input and one output.
+
+    Raises:
+        ValueError: The model is not built, subclassed, or has several of them.
+    """
     network = getattr(model, "network", model)
     has_graph = isinstance(network, keras.Sequential) or hasattr(network, "operations")
     if not has_graph or not network.built:
@@ -114,6 +118,16 @@ def _dissolve(operation, *args, **kwargs):
     outputs = operation.call(*args, **kwargs)
     _name_by_path(operation, (args, kwargs), outputs)
     return outputs
+
+
+def _without_conversions(graph):
+    """Leave out what a model inside the model does to its input, which is a tensor."""
+    conversions = [
+        operation
+        for operation in graph.operations
+        if type(operation).__name__ == "ConvertToTensor"
+    ]
+    return rebuild(graph, dict.fromkeys(conversions, lambda x, *_, **__: x))
 
 
 def _name_by_path(layer, inputs, outputs):

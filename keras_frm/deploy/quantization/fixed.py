@@ -33,9 +33,9 @@ def with_fixed_ranges(model: keras.Model) -> keras.Model:
     replacements = {}
     for call in Graph(model).calls:
         layer = call.operation
-        if isinstance(layer, QuantizedKernel):
+        if isinstance(layer, QuantizedKernel) and layer not in replacements:
             replacements[layer] = layer.rounded()
-        elif isinstance(layer, FakeQuant):
+        elif isinstance(layer, FakeQuant) and layer not in replacements:
             replacements[layer] = _FixedRange(layer)
     return rebuild(model, replacements)
 
@@ -46,6 +46,7 @@ class _FixedRange:
     def __init__(self, layer: FakeQuant):
         self.ends = [float(end) for end in layer.ends()]
         self.symmetric = layer.symmetric
+        self.made: dict[str, FakeQuant] = {}  # what a shared layer makes has one name
 
     def __call__(self, x, **kwargs):
         maker = x._keras_history.operation
@@ -53,7 +54,10 @@ class _FixedRange:
             (x_before,) = maker._inbound_nodes[0].input_tensors
             maker = x_before._keras_history.operation
         name = f"{maker.name}.range"
-        return FakeQuant(*self.ends, symmetric=self.symmetric, name=name)(x)
+        if name not in self.made:
+            options = {"symmetric": self.symmetric, "name": name}
+            self.made[name] = FakeQuant(*self.ends, **options)
+        return self.made[name](x)
 
 
 def without_rounding(model: keras.Model) -> keras.Model:
@@ -71,7 +75,7 @@ def without_rounding(model: keras.Model) -> keras.Model:
     for call in Graph(model).calls:
         layer = call.operation
         if isinstance(layer, QuantizedKernel):
-            replacements[layer] = layer.layer
+            replacements[layer] = layer.unrounded()
         elif isinstance(layer, FakeQuant):
             replacements[layer] = lambda x, **kwargs: x
     return rebuild(model, replacements)

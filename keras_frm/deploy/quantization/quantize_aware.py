@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
+import numpy as np
 
 from keras_frm.deploy.convolutions import Convolution
-from keras_frm.deploy.flatten import flatten
+from keras_frm.deploy.flatten import flatten, plain_network
 from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.inference_graph import rewrite_for
 from keras_frm.deploy.quantization.apply import round_tensors
@@ -80,6 +81,7 @@ def quantize_aware(
     ['InputLayer', 'FakeQuant', 'QuantizedKernel', 'MovingRange']
     """
     chosen = scheme_of(scheme)
+    shape = _input_shape(model, input_shape)
     if is_quantization_aware(model):
         raise ValueError(
             f"Model '{model.name}' is quantised already; start from the float model."
@@ -89,7 +91,6 @@ def quantize_aware(
             "teacher needs a SegmentationModel, whose train_step knows a second loss. "
             "For other models, add the loss to your own training."
         )
-    shape = _input_shape(model, input_shape)
     images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
     graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
     plan = Plan(Graph(graph), keep_float)
@@ -110,26 +111,31 @@ def quantize_aware(
 
 def _input_shape(model, given):
     """Return height, width and channels, static."""
-    network = getattr(model, "network", model)
-    if given is not None:
-        return (*given, 3) if len(given) == 2 else tuple(given)
-    inputs = getattr(network, "inputs", None) or [None]
-    own = tuple(getattr(inputs[0], "shape", (None, None)))[1:]
-    if None in own:
+    own = tuple(plain_network(model).input.shape[1:])
+    if given is None and None in own:
         raise ValueError(
             f"Model '{model.name}' takes images of any size, an int8 file of one: pass "
             "input_shape=(height, width)."
         )
-    return own
+    shape = tuple(own if given is None else np.atleast_1d(given).tolist())
+    shape = (*shape, 3) if len(shape) == 2 else shape
+    whole = all(isinstance(side, int) and side > 0 for side in shape)
+    if not whole or len(shape) != 3 or shape[2] != 3:
+        raise ValueError(
+            f"RGB images (height, width, 3) are needed, not {shape}; check input_shape "
+            f"and the input of model '{model.name}'."
+        )
+    return shape
 
 
 def _quantized_kernels(plan):
     """Return the layer with a rounded kernel for each convolution of a plan."""
-    return {
-        call.operation: QuantizedKernel(call.operation, name=call.operation.name)
+    convolutions = {
+        call.operation
         for call in plan.graph.calls
         if isinstance(call.operation, Convolution) and plan.is_integer(call)
     }
+    return {layer: QuantizedKernel.of(layer) for layer in convolutions}
 
 
 def _range_layer(name, ends, plan, tensors, scheme, freeze_after):
