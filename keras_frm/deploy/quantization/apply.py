@@ -1,5 +1,6 @@
 """A graph whose tensors are rounded as an int8 file rounds them."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import keras
@@ -56,26 +57,38 @@ def round_tensors(
     """
     replacements = replacements or {}
     doors: dict[int, keras.KerasTensor] = {}
-    rewritten = dict(replacements)
+    boundary = functools.cache(lambda name: FloatBoundary(name=name))
+    rewritten: dict[keras.Operation, list[Callable]] = {}
     for call in plan.graph.calls:
-        operation = replacements.get(call.operation, call.operation)
+        operation = new = replacements.get(call.operation, call.operation)
         if plan.is_integer(call):
-            rewritten[call.operation] = _Quantized(
-                operation, call, plan, rounded, doors
-            )
+            new = _Quantized(operation, call, plan, rounded, doors, boundary)
         elif any(plan.leaves_integers(call, tensor) for tensor in call.inputs):
-            rewritten[call.operation] = _Float(operation, call, plan)
-    return rebuild(model, rewritten)
+            new = _Float(operation, call, plan, boundary)
+        rewritten.setdefault(call.operation, []).append(new)
+    changed = {
+        operation: _in_turn(functions)
+        for operation, functions in rewritten.items()
+        if any(function is not operation for function in functions)
+    }
+    return rebuild(model, changed)
+
+
+def _in_turn(functions):
+    """Return what calls one function after the other, as a shared layer is called."""
+    remaining = iter(functions)
+    return lambda *args, **kwargs: next(remaining)(*args, **kwargs)
 
 
 class _Quantized:
     """An operation with ranges on what comes in as float and on what comes out."""
 
-    def __init__(self, operation, call: Call, plan: Plan, rounded, doors):
+    def __init__(self, operation, call: Call, plan: Plan, rounded, doors, boundary):
         self.operation = operation
         self.plan = plan
         self.rounded = rounded
         self.doors = doors  # of all operations: a tensor is rounded once
+        self.boundary = boundary
         self.entering = {
             position: tensor
             for position, tensor in enumerate(call.inputs)
@@ -96,7 +109,7 @@ class _Quantized:
         if id(x) not in self.doors:
             tensor, own = self.entering[position], x
             if self.plan.is_contagious(tensor):
-                own = FloatBoundary(name=f"{self.plan.name_of(tensor)}.float")(x)
+                own = self.boundary(f"{self.plan.name_of(tensor)}.float")(x)
             self.doors[id(x)] = self.rounded(own, tensor)
         return self.doors[id(x)]
 
@@ -104,10 +117,10 @@ class _Quantized:
 class _Float:
     """An operation that stays float behind integer ones."""
 
-    def __init__(self, operation, call: Call, plan: Plan):
+    def __init__(self, operation, call: Call, plan: Plan, boundary):
         self.operation = operation
         self.before = {
-            position: FloatBoundary(name=f"{call.operation.name}.float_{position}")
+            position: boundary(f"{call.operation.name}.float_{position}")
             for position, tensor in enumerate(call.inputs)
             if plan.leaves_integers(call, tensor)
         }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from keras_frm.deploy.convolutions import Convolution
 from keras_frm.deploy.graph import Call, Graph
+from keras_frm.deploy.separate_activations import is_plain
 from keras_frm.layers.layer_scale import LayerScale
 
 # Compute in integers where one of their inputs is integer.
@@ -32,7 +33,8 @@ _FLOAT_BY_CHOICE = {"Einsum", "Exp", "Matmul", "Max", "Mean", "Rsqrt", "Softmax"
 _FLOAT_BY_CHOICE |= {"Sum", "Transpose", "UnitLength"}
 # Compare only: integers serve as they are, and the result is no range's.
 _COMPARING = {"ClassIds"}
-# Fuse into the operation before them, which then has no range of its own.
+# Fuse into the operation before them, which then has no range of its own; of "ReLU"
+# only those without a slope, a threshold or a bound other than 6.
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
 
 IMAGE = "image"
@@ -186,11 +188,10 @@ class Plan:
     def _is_fused(self, call):
         """Return whether an activation follows that the call computes itself."""
         user = self.graph.only_user(call)
-        return (
-            user is not None
-            and type(user.operation).__name__ in _ACTIVATIONS
-            and not self._kept_float(user)
-        )
+        if user is None or self._kept_float(user):
+            return False
+        kind = type(user.operation).__name__
+        return kind in _ACTIVATIONS and (kind != "ReLU" or is_plain(user.operation))
 
     def _kept_float(self, call):
         """Return whether the user wants a call in float."""

@@ -63,9 +63,9 @@ def tensor_errors(
         reference: The float graph, a Functional model of batch 1, see
             `inference_graph`.
         quantized: The same graph with layers that round tensors, see
-            `quantize_after_training`. Their names end in ".range", their attributes
-            `minimum` and `maximum` (or their method `ends`) tell the range; the other
-            operations have the names that they have in `reference`.
+            `quantize_after_training`. Their names end in ".range", their method `ends`
+            tells the range; the other operations have the names that they have in
+            `reference`.
         images: Arrays (H, W, 3), uint8 RGB, at the graphs' size.
         progress: Called with the number of images done and None.
 
