@@ -21,6 +21,7 @@ from keras_frm.deploy.integer_layer_norm import integer_layer_norm
 from keras_frm.deploy.integer_softmax import integer_softmax
 from keras_frm.deploy.native_depthwise import NativeDepthwiseConv2D, native_depthwise
 from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
+from keras_frm.deploy.separate_activations import separate_activations
 from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
 from keras_frm.deploy.split_depthwise import split_depthwise
 from keras_frm.layers.layer_scale import LayerScale
@@ -993,3 +994,108 @@ def test_native_depthwise_is_for_dilation_only():
     model = graph_of(x, layer(x))
     assert_left_alone(native_depthwise, model)
     assert not isinstance(native_depthwise(model).layers[1], NativeDepthwiseConv2D)
+
+
+# === separate_activations ===
+
+
+def chain(*parts):
+    """A model that calls layers one after the other."""
+    y = x = image()
+    for part in parts:
+        y = part(y)
+    return graph_of(x, y)
+
+
+def named_kinds(model):
+    """Kind and name of each operation, in order."""
+    calls = Graph(model).calls
+    return [(type(call.operation).__name__, call.operation.name) for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (layers.Conv2D(4, 3, activation="relu", name="c"), "ReLU"),
+        (layers.Conv2D(4, 3, activation="relu6", name="c"), "Relu6"),
+        (layers.Conv2D(4, 3, 2, "same", activation="gelu", name="c"), "Gelu"),
+        (layers.Conv2D(4, 3, use_bias=False, activation="tanh", name="c"), "Tanh"),
+        (layers.DepthwiseConv2D(3, activation="sigmoid", name="c"), "Sigmoid"),
+        (layers.Dense(4, activation="softmax", name="c"), "Softmax"),
+        # No operations on KerasTensors.
+        (layers.Conv2D(4, 3, activation="hard_swish", name="c"), "Activation"),
+        (layers.Dense(4, activation="mish", name="c"), "Activation"),
+    ],
+)
+def test_activation_of_a_convolution_becomes_an_operation(layer, expected):
+    model = chain(layer, layers.Conv2D(2, 1))
+    separated = separate_activations(model)
+    assert named_kinds(separated)[:2] == [
+        (type(layer).__name__, "c"),
+        (expected, "c.activation"),
+    ]
+    linear = Graph(separated).calls[0].operation
+    assert linear.activation is keras.activations.linear
+    assert layer.activation is not keras.activations.linear
+    assert_same_function(model, separated)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (layers.Activation("relu", name="a"), "ReLU"),
+        (layers.Activation("sigmoid", name="a"), "Sigmoid"),
+        (layers.Activation("hard_swish", name="a"), "Activation"),
+        (layers.ReLU(name="a"), "Relu"),
+        (layers.ReLU(6, name="a"), "Relu6"),
+        (layers.ReLU(6.0, name="a"), "Relu6"),
+    ],
+)
+def test_activation_layer_becomes_an_operation(layer, expected):
+    model = chain(layers.Conv2D(4, 3, name="c"), layer, layers.Conv2D(2, 1, name="d"))
+    for weight in model.get_layer("c").weights:
+        weight.assign(9 * weight)  # some numbers are above 6
+    separated = separate_activations(model)
+    assert named_kinds(separated)[1] == (expected, "a")
+    assert_same_function(model, separated)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.ReLU(negative_slope=0.1),
+        layers.ReLU(max_value=1.0),
+        layers.ReLU(threshold=0.5),
+        layers.ReLU(6.0, negative_slope=0.1),
+        layers.LeakyReLU(),
+        layers.Conv2D(4, 3),
+    ],
+)
+def test_other_layers_are_left_alone(layer):
+    assert_left_alone(separate_activations, chain(layers.Conv2D(4, 3), layer))
+
+
+def test_linear_activations_fall_away():
+    linear = layers.Activation("linear")
+    model = chain(linear, layers.Conv2D(4, 3, name="c"), linear)
+    separated = separate_activations(model)
+    assert named_kinds(separated) == [("Conv2D", "c")]
+    assert_same_function(model, separated)
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        layers.ReLU(name="a"),
+        layers.Activation("tanh", name="a"),
+        layers.Conv2D(3, 1, activation="relu", name="a"),
+        layers.Conv2D(3, 1, activation="hard_swish", name="a"),
+    ],
+)
+def test_layer_called_twice_gives_operations_of_two_names(shared):
+    model = chain(layers.Conv2D(3, 3), shared, layers.Conv2D(3, 1), shared)
+    separated = separate_activations(model)
+    found = [name for kind, name in named_kinds(separated) if kind != "Conv2D"]
+    first = "a.activation" if isinstance(shared, layers.Conv2D) else "a"
+    assert found == [first, f"{first}_2"]
+    assert_same_function(model, separated)

@@ -1,10 +1,12 @@
 """Activations as operations of their own, so that other passes see them."""
 
+import itertools
+
 import keras
 import numpy as np
 
 from keras_frm.deploy.convolutions import Convolution, is_convolution
-from keras_frm.deploy.graph import Graph, rebuild
+from keras_frm.deploy.graph import Graph, named, rebuild
 
 
 def separate_activations(model: keras.Model) -> keras.Model:
@@ -24,7 +26,7 @@ def separate_activations(model: keras.Model) -> keras.Model:
         layer = call.operation
         if isinstance(layer, keras.layers.Activation):
             replacements[layer] = _named(layer.activation, layer.name)
-        elif isinstance(layer, keras.layers.ReLU) and _is_plain(layer):
+        elif isinstance(layer, keras.layers.ReLU) and is_plain(layer):
             relu = keras.ops.relu if layer.max_value is None else keras.ops.relu6
             replacements[layer] = _named(relu, layer.name)
         elif isinstance(layer, Convolution) and not is_convolution(layer):
@@ -32,8 +34,8 @@ def separate_activations(model: keras.Model) -> keras.Model:
     return rebuild(model, replacements)
 
 
-def _is_plain(relu):
-    """Return whether a ReLU layer is one that convolutions can fuse."""
+def is_plain(relu) -> bool:
+    """Return whether a ReLU layer or operation is one that convolutions can fuse."""
     bounded = relu.max_value is None or np.isclose(relu.max_value, 6)
     return bounded and not relu.negative_slope and not relu.threshold
 
@@ -49,13 +51,25 @@ def _separated(layer):
 
 
 def _named(activation, name):
-    """Return an activation that gives its operation, if it is one, a name."""
+    """Return an activation that gives its operations a name, numbered from the second.
+
+    A layer may be called several times; the names of a model's operations differ.
+    """
+    numbers = itertools.count(1)
 
     def activate(x):
-        y = activation(x)
-        operation, node, _ = y._keras_history
-        if operation._inbound_nodes[node].input_tensors[0] is x:
-            operation.name = name
-        return y
+        number = next(numbers)
+        own = name if number == 1 else f"{name}_{number}"
+        try:
+            y = activation(x)
+        except (TypeError, ValueError):  # a function that takes no KerasTensors
+            return keras.layers.Activation(activation, name=own)(x)
+        return named(y, own) if _is_one_operation(x, y) else y
 
     return activate
+
+
+def _is_one_operation(x, y):
+    """Return whether one operation makes a tensor of another."""
+    operation, node, _ = y._keras_history
+    return y is not x and operation._inbound_nodes[node].input_tensors[0] is x
