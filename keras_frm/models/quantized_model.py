@@ -46,7 +46,10 @@ class QuantizedSegmentationModel(SegmentationModel):
         Args:
             model: Whose preset, contrastive loss and embedding head to take.
             network: The quantised network.
-            **kwargs: `teacher` and `distillation_weight`.
+            **kwargs: `teacher`, which is copied, and `distillation_weight`.
+
+        Raises:
+            ValueError: The teacher has other classes.
         """
         teacher = kwargs.pop("teacher", None)
         new = cls(
@@ -55,7 +58,7 @@ class QuantizedSegmentationModel(SegmentationModel):
             model.contrastive_weight,
             model.temperature,
             model.embedding_dim,
-            teacher=getattr(teacher, "network", teacher),
+            teacher=teacher and _copy_of(getattr(teacher, "network", teacher), network),
             name=model.name,
             **kwargs,
         )
@@ -99,3 +102,15 @@ class QuantizedSegmentationModel(SegmentationModel):
         if teacher is not None:
             config["teacher"] = keras.saving.deserialize_keras_object(teacher)
         return super().from_config(config, custom_objects)
+
+
+def _copy_of(teacher, network):
+    """Return a copy of a teacher: it is frozen, and its owner may train on."""
+    if teacher.output.shape[-1] != network.output.shape[-1]:
+        raise ValueError(
+            f"The teacher has {teacher.output.shape[-1]} classes, the model "
+            f"{network.output.shape[-1]}; they must be the same."
+        )
+    copy = type(teacher).from_config(teacher.get_config())
+    copy.set_weights(teacher.get_weights())
+    return copy
