@@ -79,6 +79,16 @@ def test_fused_activation_leaves_its_producer_without_a_range():
     assert set(plan.tensors()) == {IMAGE, "relu", "after"}
 
 
+@pytest.mark.parametrize(
+    "options", [{"negative_slope": 0.1}, {"max_value": 1.0}, {"threshold": 0.5}]
+)
+def test_relu_that_no_kernel_fuses_leaves_its_producer_a_range(options):
+    x = image()
+    relu = layers.ReLU(**options, name="relu")
+    plan = plan_of(graph_of(x, conv("after")(relu(conv("c")(x)))))
+    assert set(plan.tensors()) == {IMAGE, "c", "relu", "after"}
+
+
 def test_activation_of_a_tensor_with_other_users_is_not_fused():
     x = image()
     y = conv("c")(x)
@@ -352,6 +362,14 @@ def test_fake_quant(low, high):
     assert (actual == 0).any() or not (np.abs(x) < step / 4).any()
 
 
+def test_symmetric_fake_quant_has_zero_in_its_middle():
+    layer = FakeQuant(-1.0, 2.54, symmetric=True)
+    x = np.array([[-9.0, -2.54, -0.02, 0.0, 0.011, 9.0]])
+    expected = [[-2.54, -2.54, -0.02, 0, 0.02, 2.54]]
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    assert [float(end) for end in layer.ends()] == pytest.approx([-2.54, 2.54])
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (2.0, 5.0), (-9, -4), (-0.3, 7)])
 def test_zero_stays_exactly_zero(low, high):
     assert ops.convert_to_numpy(FakeQuant(low, high)(np.zeros((1, 4)))).max() == 0
@@ -401,11 +419,30 @@ def test_quantised_network_is_close_to_the_float_one():
 def test_quantised_graph_rounds_what_its_plan_says():
     model = island()
     names = [layer.name for layer in quantize_after_training(model, images()).layers]
-    assert "before.range" in names
-    assert "after.input_0.range" in names
+    assert {"image.range", "before.range", "other.range", "after.range"} <= set(names)
+    assert "norm.range" in names, "where its result enters the integers"
     assert "total.range" not in names
-    assert "norm.range" not in names
     assert "total.float_0" in names
+
+
+def test_a_tensor_with_several_users_is_rounded_once():
+    x = image()
+    norm = layers.LayerNormalization(name="norm")(conv("c")(x))
+    model = graph_of(x, ops.add(conv("left")(norm), conv("right")(norm)))
+    quantised = quantize_after_training(model, images())
+    calls = [call.operation.name for call in Graph(quantised).calls]
+    assert calls.count("norm.range") == calls.count("image.range") == 1
+    graph = Graph(quantised)
+    rounding = next(c for c in graph.calls if c.operation.name == "norm.range")
+    assert {c.operation.name for c in graph.users(rounding)} == {"left", "right"}
+
+
+def test_a_layer_called_twice_has_one_range():
+    x = image()
+    twice = conv("c", 3)
+    quantised = quantize_after_training(graph_of(x, twice(twice(x))), images())
+    calls = [call.operation.name for call in Graph(quantised).calls]
+    assert calls == ["image.range", "c", "c.range", "c", "c.range"]
 
 
 def test_quantised_network_of_one_pixel_images_of_one_colour():

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_frm.deploy.convert import to_tflite
 from keras_frm.layers import tfmot_quantizer
 from keras_frm.layers.fake_quant import FakeQuant
+from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.tfmot_quantizer import KernelQuant, MovingRange
 
 pytest.importorskip("tf_keras")
@@ -48,6 +49,12 @@ def run(layer, x, upstream, wrap, **options):
     return [tensor.numpy() for tensor in wrap(step)(tf.constant(x))]
 
 
+def mean_extremes(x):
+    """Return the means over images of the smallest and of the largest number."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    return rows.min(axis=1).mean(), rows.max(axis=1).mean()
+
+
 def assert_on_grid(actual, expected, step):
     """Compare; a number half way between two steps may go to either."""
     error = np.abs(actual - expected) / step
@@ -64,9 +71,9 @@ def test_activations_and_their_gradients_are_those_of_float64(wrap, training):
     x, upstream = array(2, 5, 7, 3, scale=2), array(2, 5, 7, 3, seed=1)
     layer = MovingRange(-1.0, 2.0)
     y, gradient = run(layer, x, upstream, wrap, training=training)
-    ends = [-1 + 1e-3 * (1 + x.min()), 2 + 1e-3 * (x.max() - 2)]
-    ends = ends if training else [-1, 2]
-    np.testing.assert_allclose(layer.weights, ends, rtol=1e-6)
+    low, high = mean_extremes(x)
+    ends = [-1 + 1e-3 * (1 + low), 2 + 1e-3 * (high - 2)] if training else [-1, 2]
+    np.testing.assert_allclose(layer.ends(), ends, rtol=1e-6)
     expected, inside = rounded(x, *ends, narrow=False)
     assert_on_grid(y, expected, 3 / 255)
     assert 0.2 < inside.mean() < 0.8
@@ -76,7 +83,108 @@ def test_activations_and_their_gradients_are_those_of_float64(wrap, training):
 def test_range_of_positive_numbers_starts_at_zero():
     layer = MovingRange(0.5, 2.0)
     layer(np.full((1, 4), 3.0), training=True)
-    np.testing.assert_allclose(layer.weights, [0, 2.001], rtol=1e-6)
+    np.testing.assert_allclose(layer.ends(), [0, 2.001], rtol=1e-6)
+
+
+def test_range_moves_by_the_mean_of_the_images_extremes():
+    x = array(6, 5, 7, 3, scale=2) * np.arange(1, 7).reshape(6, 1, 1, 1)
+    together = MovingRange(-1.0, 1.0)
+    together(x, training=True)
+    low, high = np.mean([[image.min(), image.max()] for image in x], axis=0)
+    expected = [-1 + 1e-3 * (low + 1), 1 + 1e-3 * (high - 1)]
+    np.testing.assert_allclose(together.ends(), expected, rtol=1e-6)
+    once, repeated = MovingRange(-1.0, 1.0), MovingRange(-1.0, 1.0)
+    once(x[:1], training=True)
+    repeated(x[:1].repeat(6, axis=0), training=True)
+    np.testing.assert_allclose(repeated.ends(), once.ends(), rtol=1e-6)
+
+
+@EAGER_AND_GRAPH
+def test_members_move_alone_and_the_range_covers_all(wrap):
+    layer = MovingRange(-1.0, 1.0, members=3)
+    inputs = [array(2, 4, 3, scale=scale, seed=scale) for scale in (1, 5, 3)]
+
+    def step():
+        return [layer(x, member=i, training=True) for i, x in enumerate(inputs)]
+
+    run_step = wrap(step)
+    for _ in range(2):
+        run_step()
+    own = np.array([[low, high] for low, high in layer.own_ends])
+    for x, ends in zip(inputs, own, strict=True):
+        extremes = np.array(mean_extremes(x))
+        expected = extremes + (np.array([-1, 1]) - extremes) * 0.999**2
+        np.testing.assert_allclose(ends, expected, rtol=1e-5)
+    assert len({low for low, _ in own.tolist()}) == 3
+    covered = [own[:, 0].min(), own[:, 1].max()]
+    np.testing.assert_array_equal(layer.ends(), covered)
+    assert int(layer.steps.value) == 2
+    # A member inside its own ends is rounded to the steps of all.
+    x = np.linspace(-0.5, 0.5, 40, dtype=np.float32)[None]
+    expected, _ = rounded(x, *covered, narrow=False)
+    assert_on_grid(np.asarray(layer(x, member=0)), expected, np.ptp(covered) / 255)
+
+
+@EAGER_AND_GRAPH
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("freeze_after", [0, 2])
+def test_range_stays_after_its_steps(wrap, members, freeze_after):
+    layer = MovingRange(-1.0, 1.0, members=members, freeze_after=freeze_after)
+    x = tf.constant(array(2, 4, 3, scale=5))
+
+    def step():
+        return [layer(x, member=i, training=True) for i in range(members)]
+
+    run_step, seen = wrap(step), []
+    for _ in range(4):
+        run_step()
+        seen.append(np.array(layer.weights[:-1]))
+    extremes = np.array(mean_extremes(x.numpy()) * members)
+    start = np.array([-1, 1] * members)
+    for number, ends in enumerate(seen, 1):
+        passed = min(number, freeze_after)
+        expected = extremes + (start - extremes) * 0.999**passed
+        np.testing.assert_allclose(ends, expected, rtol=1e-5)
+    assert int(layer.steps.value) == 4
+
+
+def test_symmetric_range_stays_symmetric():
+    layer = MovingRange(-1.0, 3.0, symmetric=True)
+    x = np.array([[-9.0, 0.0, 2.0]], np.float32)
+    for _ in range(5):
+        y = layer(x, training=True)
+    low, high = layer.ends()
+    assert low == -high < -3
+    assert y[0, 1] == 0
+    grid = np.linspace(-float(high), float(high), 600, dtype=np.float32)[None]
+    expected, _ = rounded(grid, low, high, narrow=True)
+    assert_on_grid(np.asarray(layer(grid)), expected, float(high) / 127)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        MovingRange(-1.0, 2.0),
+        MovingRange(-1.0, 2.0, symmetric=True, members=3, freeze_after=7, name="a"),
+        FakeQuant(-1.0, 2.0, symmetric=True),
+        KernelQuant(depthwise=True),
+        QuantizedKernel(keras.layers.DepthwiseConv2D(3, name="d"), name="d"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_config_comes_back(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    again = keras.saving.deserialize_keras_object(
+        json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    )
+    assert again.get_config() == layer.get_config()
+    x = array(2, 8, 8, 3)
+    if not isinstance(layer, KernelQuant):
+        again.build(x.shape)
+        layer.build(x.shape)
+        again.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(again(x), layer(x))
 
 
 def small_net(dtype=None):
@@ -91,7 +199,7 @@ def small_net(dtype=None):
 
 
 def ends_of(model, name="range"):
-    return np.array([float(weight) for weight in model.get_layer(name).weights])
+    return np.array([float(end) for end in model.get_layer(name).ends()])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
@@ -102,10 +210,13 @@ def test_fit_moves_ranges_and_inference_does_not(dtype):
     model.evaluate(x, y, verbose=0)
     np.testing.assert_array_equal(ends_of(model), [-1, 1])
     model.fit(x, y, epochs=3, verbose=0)
-    extremes = np.array([x.min(), x.max()])
+    extremes = np.array(mean_extremes(x))
     expected = extremes + (np.array([-1, 1]) - extremes) * 0.999**3
     np.testing.assert_allclose(ends_of(model), expected, rtol=1e-3)
-    assert {w.dtype for w in model.get_layer("range").weights} == {"float32"}
+    *ends, steps = model.get_layer("range").weights
+    assert {end.dtype for end in ends} == {"float32"}
+    assert int(steps.value) == 3
+    assert model.get_layer("range").trainable_weights == []
 
 
 def test_frozen_range_stays_and_another_moves():
@@ -236,13 +347,15 @@ logical = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(device, logical)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
-    layer = MovingRange(-1.0, 1.0)
-    model = keras.Sequential([keras.Input((2,)), layer, keras.layers.Dense(1)])
+    free, frozen = MovingRange(-1.0, 1.0), MovingRange(-1.0, 1.0, freeze_after=1)
+    image = keras.Input((2,))
+    model = keras.Model(image, keras.layers.Dense(1)(frozen(image) + free(image)))
     model.compile("sgd", "mse")
-x = np.array([[-2, 5], [-4, 9]], np.float32)
-model.fit(x, x[:, :1], batch_size=2, verbose=0)
-for weight in layer.weights:
-    print([float(v) for v in strategy.experimental_local_results(weight.value)])
+x = np.array([[-2, 5], [-4, 9]] * 3, np.float32)
+model.fit(x, x[:, :1], batch_size=2, shuffle=False, verbose=0)
+for layer in (free, frozen):
+    for weight in layer.weights:
+        print([float(v) for v in strategy.experimental_local_results(weight.value)])
 print(os.environ.get("TF_USE_LEGACY_KERAS"), tf.keras.Model is keras.Model)
 """
 
@@ -253,8 +366,11 @@ def test_two_replicas_have_one_range_and_keras_stays_keras_3():
         [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    low, high, process = result.stdout.splitlines()[-3:]
+    *values, process = result.stdout.splitlines()[-7:]
+    free_low, free_high, free_steps, low, high, steps = map(json.loads, values)
     # The means of the replicas' extremes are -3 and 7.
-    np.testing.assert_allclose(json.loads(low), [-1.002, -1.002], rtol=1e-6)
-    np.testing.assert_allclose(json.loads(high), [1.006, 1.006], rtol=1e-6)
+    moved = [-3 + 2 * 0.999**3] * 2, [7 - 6 * 0.999**3] * 2
+    np.testing.assert_allclose((free_low, free_high), moved, rtol=1e-6)
+    np.testing.assert_allclose((low, high), ([-1.002] * 2, [1.006] * 2), rtol=1e-6)
+    assert free_steps == steps == [3, 3]
     assert process == "None True"
