@@ -80,6 +80,8 @@ class MovingRange(FakeQuant):
         self.built = True
 
     def ends(self):
+        if self.members == 1:
+            return tuple(end.value for end in self.own_ends[0])
         lows, highs = zip(*self.own_ends, strict=True)
         lowest = tf.reduce_min(tf.stack([end.value for end in lows]))
         return lowest, tf.reduce_max(tf.stack([end.value for end in highs]))
@@ -93,18 +95,20 @@ class MovingRange(FakeQuant):
         """Move one tensor's own ends towards its extremes."""
         # TFMOT updates tf.Variables; it does not know those of Keras 3.
         low, high = (end.value for end in self.own_ends[member])
-        axes = range(1, len(x.shape))
-        smallest = tf.reduce_mean(tf.reduce_min(x, axis=axes))
-        largest = tf.reduce_mean(tf.reduce_max(x, axis=axes))
-        extremes = tf.cast(tf.stack([smallest, largest]), tf.float32)  # (2,)
+        # Before the rest, which a gradient tape need not record then. A network has
+        # hundreds of ranges, and every operation here takes its time to trace.
+        x = tf.stop_gradient(x)
+        axes = list(range(1, len(x.shape)))
+        extremes = tf.stack([tf.reduce_min(x, axes), tf.reduce_max(x, axes)])  # (2, B)
+        extremes = tf.reduce_mean(tf.cast(extremes, tf.float32), axis=1)  # (2,)
         if self.freeze_after is not None:
             # Towards where it is: a branch has no place in a distributed step.
             frozen = self.steps.value >= self.freeze_after
             extremes = tf.where(frozen, tf.stack([low, high]), extremes)
         ends = {"min_var": low, "max_var": high}
-        self._quantizer(tf.stop_gradient(extremes), True, ends)
+        self._quantizer(extremes, True, ends)
         if member == self.members - 1:
-            self.steps.assign_add(1)
+            self.steps.value.assign_add(1)
 
     def get_config(self):
         return {
