@@ -21,9 +21,10 @@ from keras_frm.evaluation.machine import machine_name
 from keras_frm.evaluation.peak_memory import peak_memory
 from keras_frm.evaluation.timing import interleaved_times
 from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.runtime.model_io import read_output
 
 THREADS = 2
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "int8", "int8_full")
 
 
 def network():
@@ -77,8 +78,9 @@ def measure(files, size, runs):
         entry = interpreter.get_input_details()[0]
         interpreter.set_tensor(entry["index"], image.astype(entry["dtype"]))
         interpreter.invoke()
-        out = interpreter.get_output_details()[0]["index"]
-        interpreters[name], logits[name] = interpreter, interpreter.get_tensor(out)
+        out = read_output(interpreter, None)
+        interpreters[name] = interpreter
+        logits[name] = out.decode(interpreter.get_tensor(out.index))  # (h, w, C)
     calls = [interpreter.invoke for interpreter in interpreters.values()]
     times = interleaved_times(calls, runs)
     plain = logits["plain"]

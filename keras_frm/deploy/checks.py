@@ -57,7 +57,8 @@ def check_operations(content: bytes) -> None:
     Raises:
         ExportError: There is one; the message says which and why it matters.
     """
-    for name in operations(content):
+    # Known causes first: a variable also brings operations that only it needs.
+    for name in sorted(operations(content), key=lambda name: name not in _FORBIDDEN):
         if name in _FORBIDDEN:
             raise ExportError(f"The file has {name}: {_FORBIDDEN[name]}.")
         if name.startswith("CUSTOM "):
@@ -67,9 +68,8 @@ def check_operations(content: bytes) -> None:
             )
         if name not in _RUN:
             raise ExportError(
-                f"The file has {name}, which keras_frm.Segmenter does not run. Flow "
-                "alignment needs such operations: build the network with "
-                "alignment='bilinear'."
+                f"The file has {name}, which keras_frm.Segmenter does not run. If the "
+                "network has flow alignment, build it with alignment='bilinear'."
             )
     graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     for index in range(graph.TensorsLength()):
