@@ -158,6 +158,7 @@ def load_settings(path: str | os.PathLike) -> dict:
         TypeError,
         IndexError,
         KeyError,
+        OverflowError,
         RecursionError,
     ) as error:
         raise ValueError(f"{path} is damaged ({error}).") from error
