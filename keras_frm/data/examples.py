@@ -30,6 +30,7 @@ class Examples:
         labels: The classes.
         count: Number of examples.
         read: Index -> (H, W, 3) uint8 image and (H, W) uint8 label.
+        name: Index -> path of the image, or what else tells an example from others.
         size: Height and width of all examples, None where they may differ.
         listing: The files, None for synthetic scenes.
     """
@@ -37,6 +38,7 @@ class Examples:
     labels: LabelSet
     count: int
     read: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    name: Callable[[int], str]
     size: tuple[int, int] | None
     listing: Listing | None = None
 
@@ -106,7 +108,10 @@ def file_examples(
             )
         return image, label
 
-    return Examples(listing.labels, len(listing.pairs), read, size, listing)
+    def name(index: int) -> str:
+        return str(listing.pairs[index].image)
+
+    return Examples(listing.labels, len(listing.pairs), read, name, size, listing)
 
 
 def scene_examples(
@@ -144,7 +149,11 @@ def scene_examples(
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
         return render_scene(first + int(index), _SCENE_SEED, size)
 
-    return Examples(CITYSCAPES, default_count if count is None else count, read, size)
+    def name(index: int) -> str:
+        return f"synthetic scene {first + index}"
+
+    count = default_count if count is None else count
+    return Examples(CITYSCAPES, count, read, name, size)
 
 
 def _warn_left_out(listing: Listing):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_frm.data.augmentation import augment as augment_pair
 from keras_frm.data.examples import file_examples, scene_examples
+from keras_frm.data.order import Order
 from keras_frm.data.reading import DataError
 from keras_frm.data.sources import find_pairs
 from keras_frm.presets import PRESETS
@@ -28,20 +29,28 @@ def load_dataset(
     scale_range: tuple[float, float] = (0.5, 2.0),
     colour_jitter: float = 0.0,
     count: int | None = None,
+    first_step: int | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
 
-    The same `seed` (and the same global seed of TensorFlow) gives the same batches in
-    the same order from every newly loaded dataset, whatever `workers` is. Each further
-    iteration over one dataset object, as each epoch of `fit`, draws a new order and
-    new crops. The result carries `labels` (its `LabelSet`) and `listing` (its files,
-    None for synthetic scenes); datasets derived from it do not.
+    The same `seed` gives the same batches in the same order from every newly loaded
+    dataset, whatever `workers` is. Each iteration over one dataset object, as each
+    epoch of `fit`, is the next epoch, with a new order and new crops.
+
+    With `first_step` the result is a stream: the same epochs one after another
+    without an end, from any step on. Batches of one step are equal wherever the
+    stream began, and those of all workers together are the batch of a single one.
+
+    The result carries `labels` (its `LabelSet`), `listing` (its files, None for
+    synthetic scenes), `steps_per_epoch`, and a stream `files_of(step)`, the image
+    files of a step's global batch. Datasets derived from it do not.
 
     Args:
         name: "cityscapes", "bdd100k", "camvid", "folder" or "synthetic".
         root: The dataset's folder; None for "synthetic".
         split: "train", "val" or "test"; for "folder" also None or "all".
-        batch_size: Examples in a batch.
+        batch_size: Examples in a batch, of all workers together.
         crop: Height and width of augmented examples; None takes the crop of the
             preset of the same name.
         augment: Scale, crop and flip at random; None does so for "train".
@@ -49,14 +58,20 @@ def load_dataset(
         shuffle: Draw a random order; None does so when augmenting.
         resize: Height and width every example gets right after reading; the size
             of synthetic scenes (256x512 if None).
-        drop_remainder: Drop a last, smaller batch; None does so when augmenting.
+        drop_remainder: Drop a last, smaller batch; None does so when augmenting, in
+            a stream and in a shard.
         workers: Examples read at once; None leaves it to tf.data.
         scale_range: Smallest and largest factor of the random resize.
         colour_jitter: See `keras_frm.data.augmentation.augment`.
         count: Number of synthetic scenes: 400 for "train", 100 for "val" if None.
+        first_step: Step a stream begins at, counted from 0 over all epochs; None for
+            one epoch in each iteration.
+        shard: This worker's number, from 0, and the number of workers: it gets an
+            equal part of the rows of each batch. (0, 1) gives all.
 
     Returns:
-        Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids.
+        Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids, B being
+        `batch_size` divided by the number of workers.
 
     Raises:
         ValueError: An argument is wrong or missing.
@@ -71,7 +86,8 @@ def load_dataset(
     if augment is None:
         augment = split == "train"
     shuffle = augment if shuffle is None else shuffle
-    drop_remainder = augment if drop_remainder is None else drop_remainder
+    if drop_remainder is None:
+        drop_remainder = augment or first_step is not None or shard[1] > 1
     workers = tf.data.AUTOTUNE if workers is None else workers
     if name == "synthetic":
         examples = scene_examples(root, split, resize, count)
@@ -82,13 +98,10 @@ def load_dataset(
         crop = PRESETS[name].crop
     if augment and crop is None:
         raise ValueError(f"Give crop=(height, width) to augment dataset '{name}'.")
-    if drop_remainder and examples.count < batch_size:
-        raise ValueError(
-            f"{examples.count} examples do not fill one batch of {batch_size}. "
-            "Lower batch_size or pass drop_remainder=False."
-        )
+    order = Order(examples.count, batch_size, seed, shuffle, drop_remainder, shard)
 
-    def load(index: tf.Tensor, example_seed: tf.Tensor) -> tuple:
+    def load(number: tf.Tensor) -> tuple:
+        index, example_seed = order.draw(number)
         image, label = tf.numpy_function(
             examples.read, [index], [tf.uint8, tf.uint8], stateful=False
         )
@@ -107,18 +120,15 @@ def load_dataset(
             ignore_label=examples.labels.ignore_label,
         )
 
-    dataset = tf.data.Dataset.range(examples.count)
-    if shuffle:
-        dataset = dataset.shuffle(examples.count, seed, reshuffle_each_iteration=True)
-    # One seed for each example, drawn before reading runs in parallel: it does not
-    # depend on which thread is first.
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-    dataset = tf.data.Dataset.zip(dataset, seeds.batch(2))
+    dataset = order.numbers(first_step)
     dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    dataset = dataset.batch(order.worker_batch_size, drop_remainder=drop_remainder)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset.labels = examples.labels
     dataset.listing = examples.listing
+    dataset.steps_per_epoch = order.steps_per_epoch
+    if first_step is not None:
+        dataset.files_of = lambda step: [examples.name(i) for i in order.batch(step)]
     return dataset
 
 
