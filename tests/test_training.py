@@ -18,7 +18,7 @@ from tiny import batch, toy_model
 from keras_frm import load_dataset
 from keras_frm.data.labels import CAMVID, CITYSCAPES
 from keras_frm.training import run_folder
-from keras_frm.training.checkpoint import Checkpoint
+from keras_frm.training.best import BestAndLast
 from keras_frm.training.train import train
 
 SIZE = (64, 128)
@@ -74,6 +74,7 @@ def test_files(run):
     _, folder, _ = run
     assert sorted(path.name for path in folder.iterdir()) == [
         "best.keras",
+        "checkpoints",
         "config.json",
         "curves.png",
         "last.keras",
@@ -241,7 +242,7 @@ def test_last_is_taken_where_there_is_no_best(run, tmp_path):
 
 def epochs_of(folder, values, model=None):
     """Run a checkpoint over epochs whose bias and monitored value are given."""
-    checkpoint = Checkpoint(folder)
+    checkpoint = BestAndLast(folder)
     checkpoint.set_model(model or toy_model())
     for epoch, value in enumerate(values):
         checkpoint.model.network.weights[-1].assign(np.full(3, epoch, "float32"))
@@ -268,7 +269,7 @@ def test_nan_is_never_the_best(tmp_path):
 
 
 def test_without_validation_there_is_a_last_only(tmp_path):
-    checkpoint = Checkpoint(tmp_path)
+    checkpoint = BestAndLast(tmp_path)
     checkpoint.set_model(toy_model())
     checkpoint.on_epoch_end(0, {"loss": 1.0})
     assert [path.name for path in tmp_path.iterdir()] == ["last.keras"]
@@ -300,8 +301,8 @@ def test_terminal_is_given_back_after_an_error(tmp_path, monkeypatch, capsys):
     made = []
     original = module.TrainingProgress
 
-    def progress():
-        made.append(original())
+    def progress(*arguments):
+        made.append(original(*arguments))
         return made[-1]
 
     monkeypatch.setattr(module, "TrainingProgress", progress)

@@ -1,50 +1,200 @@
-"""Best and last weights, written whole or not at all."""
+"""Checkpoints of a training: there whole or not at all, the newest two are kept."""
 
-import math
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+import warnings
+import zipfile
 from pathlib import Path
 
-import keras
+import numpy as np
 
-from keras_frm.training.run_folder import BEST, LAST, save_model
+from keras_frm.training.position import Position
+
+CHECKPOINTS = "checkpoints"
+_VARIABLES = "variables.npz"
+_POSITION = "state.json"
+_KEPT = 2
+# What reading a damaged file raises.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RecursionError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+)
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Save the model after each epoch, and its network whenever it is the best.
-
-    `last.keras` holds the whole training state, `best.keras` the network alone. Both
-    are written beside and renamed, so a killed process leaves the last complete one.
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A training to go on from.
 
     Args:
-        folder: The run folder.
-        monitor: Log that decides what is best; the highest wins.
-        average: What swaps averaged weights in, if the best ones are to be those.
+        path: Its folder.
+        variables: What `keras_frm.training.variables.gather` returned.
+        position: How far the training was.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        monitor: str = "val_mean_iou",
-        average: keras.callbacks.SwapEMAWeights | None = None,
-    ):
-        super().__init__()
-        self.folder = folder
-        self.average = average
-        self.monitor = monitor
-        self.best = -math.inf
-        self.best_epoch = None
+    path: Path
+    variables: list[np.ndarray]
+    position: Position
 
-    def on_epoch_end(self, epoch, logs=None):
-        save_model(self.model, self.folder / LAST)
-        value = (logs or {}).get(self.monitor)
-        if value is not None and value > self.best:
-            self.best, self.best_epoch = float(value), epoch
-            self._save_best()
 
-    def _save_best(self):
-        """Save the network, with the weights that were validated."""
-        if self.average is None:
-            save_model(self.model.network, self.folder / BEST)
-            return
-        self.average.on_test_begin()
-        save_model(self.model.network, self.folder / BEST)
-        self.average.on_test_end()
+def has_checkpoint(run: Path) -> bool:
+    """Return whether a run folder holds a checkpoint, whole or damaged."""
+    return bool(_steps(run))
+
+
+def write_checkpoint(
+    run: Path, variables: list[np.ndarray], position: Position
+) -> Path:
+    """Write a checkpoint, then remove all but the newest two.
+
+    The folder is written beside, brought to the disk and renamed, so that a killed
+    process or a full disk leaves the older ones as they are.
+
+    Args:
+        run: The run folder.
+        variables: What `keras_frm.training.variables.gather` returned.
+        position: How far the training is.
+
+    Returns:
+        Folder of the checkpoint.
+
+    Raises:
+        OSError: It cannot be written.
+
+    Example:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as run:
+    ...     for step in (3, 6, 9):
+    ...         position = Position(0, step, steps_per_epoch=10)
+    ...         path = write_checkpoint(Path(run), [np.arange(step)], position)
+    ...     found = newest_checkpoint(Path(run))
+    ...     found.path.name, len(found.variables[0]), len(os.listdir(path.parent))
+    ('step_00000009', 9, 2)
+    """
+    folder = run / CHECKPOINTS
+    path = folder / f"step_{position.global_step:08d}"
+    unfinished = folder / f".{uuid.uuid4().hex}"
+    unfinished.mkdir(parents=True)
+    try:
+        with open(unfinished / _VARIABLES, "wb") as file:
+            np.savez(file, *variables)
+            _bring_to_disk(file)
+        with open(unfinished / _POSITION, "w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(position), file, indent=2)
+            _bring_to_disk(file)
+        _take_place(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _remove_old(folder, path)
+    return path
+
+
+def newest_checkpoint(run: Path) -> Checkpoint | None:
+    """Read the newest checkpoint that is whole; warn of damaged ones by name.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The checkpoint, None where there is none at all.
+
+    Raises:
+        ValueError: There are checkpoints, and none is whole.
+    """
+    steps = _steps(run)
+    damage = ""
+    for path in steps:
+        try:
+            return _read(path)
+        except _DAMAGED as error:
+            damage = f"{path} is damaged ({str(error).partition(chr(10))[0]})"
+            warnings.warn(f"{damage}; trying the one before.", stacklevel=2)
+    if steps:
+        raise ValueError(
+            f"{damage}, and no checkpoint of {run} is whole; "
+            "start again with another --out."
+        )
+    return None
+
+
+def newest_position(run: Path) -> Position | None:
+    """Return how far the newest checkpoint is; None without one that can be read."""
+    with contextlib.suppress(*_DAMAGED):
+        return next((_read_position(path) for path in _steps(run)), None)
+    return None
+
+
+def newest_name(run: Path) -> str | None:
+    """Return the name of the newest checkpoint, None without one."""
+    return next((path.name for path in _steps(run)), None)
+
+
+def _steps(run):
+    """Return the checkpoints of a run, the newest first."""
+    return sorted((Path(run) / CHECKPOINTS).glob("step_*"), reverse=True)
+
+
+def _read(path):
+    """Read a checkpoint whole; zip files check their own sums."""
+    position = _read_position(path)
+    with np.load(path / _VARIABLES, allow_pickle=False) as file:
+        variables = [file[f"arr_{i}"] for i in range(len(file.files))]
+    return Checkpoint(path, variables, position)
+
+
+def _read_position(path):
+    """Read how far a checkpoint is."""
+    content = json.loads((path / _POSITION).read_text(encoding="utf-8"))
+    return Position.from_json(content)
+
+
+def _take_place(unfinished, path):
+    """Give a written folder its name; one of the same step goes."""
+    _sync_folder(unfinished)
+    if path.exists():
+        replaced = path.with_name(f".{uuid.uuid4().hex}")
+        os.rename(path, replaced)
+        os.rename(unfinished, path)
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        os.rename(unfinished, path)
+    _sync_folder(path.parent)
+
+
+def _remove_old(folder, newest):
+    """Remove all but the newest checkpoints, and what a killed process left.
+
+    What claims to be of a later step is damaged, or the training would have gone on
+    from there.
+    """
+    steps = _steps(folder.parent)
+    kept = [path for path in steps if path.name <= newest.name][:_KEPT]
+    for path in folder.iterdir():
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _bring_to_disk(file):
+    """Return when what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path):
+    """Bring the names in a folder to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

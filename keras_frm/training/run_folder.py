@@ -15,6 +15,8 @@ from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_model, load_network
 from keras_frm.presets import Preset
 from keras_frm.runtime.files import replacing, write_bytes
+from keras_frm.training.checkpoint import has_checkpoint
+from keras_frm.training.settings import check_same_settings
 
 CONFIG = "config.json"
 LOG = "log.csv"
@@ -24,37 +26,54 @@ LAST = "last.keras"
 
 @contextlib.contextmanager
 def new_run(
-    folder: str | os.PathLike, config: dict, labels: LabelSet
+    folder: str | os.PathLike, config: dict, labels: LabelSet, resume: bool = False
 ) -> Iterator[Path]:
-    """Make a new run folder with its configuration.
+    """Make a new run folder with its configuration, or open one to go on.
 
-    If the block fails before there is a first checkpoint, the folder goes again.
+    If the block fails before there is a first checkpoint, a new folder goes again.
 
     Args:
-        folder: Path of the folder. It must be new or empty.
+        folder: Path of the folder. It must be new or empty, or with `resume` a run
+            folder of the same settings.
         config: Settings of the training, as JSON can hold them.
         labels: Classes the model is trained on.
+        resume: Open a run folder that can be resumed.
 
     Yields:
         The folder.
 
     Raises:
-        ValueError: The folder holds something already.
+        ValueError: The folder holds something else already, or a training with other
+            settings.
     """
     folder = Path(folder)
+    content = {**config, "labels": _labels_to_json(labels)}
+    if resume and can_resume(folder):
+        check_same_settings(folder, load_settings(folder), content)
+        yield folder
+        return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{folder} is not empty; name another run folder with --out, or remove it."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**config, "labels": _labels_to_json(labels)}
     write_bytes(folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
     try:
         yield folder
     except BaseException:
-        if not (folder / LAST).exists():
+        if not ((folder / LAST).exists() or has_checkpoint(folder)):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def can_resume(folder: Path) -> bool:
+    """Return whether a training can go on in a folder.
+
+    That is a run folder with a checkpoint, or one whose process was killed before the
+    first. One without checkpoints that has weights is of an older version.
+    """
+    is_run = "command" in load_settings(folder)
+    return is_run and (has_checkpoint(folder) or not (folder / LAST).exists())
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -21,6 +21,10 @@ class Samples(keras.callbacks.Callback):
         labels: Names and colours.
         every: Epochs between two pictures; the last epoch is always drawn.
         count: Number of images.
+
+    Attributes:
+        drawn: The last epoch that was drawn -> image, label and prediction of each
+            image side by side, (h, w, 3) uint8.
     """
 
     def __init__(
@@ -36,16 +40,19 @@ class Samples(keras.callbacks.Callback):
         self.labels = labels
         self.every = every
         self.pairs = spread_examples(dataset, count)
+        self.drawn: dict[int, list[np.ndarray]] = {}
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
-        rows = []
+        rows, triples = [], []
         for image, label in self.pairs:
             logits = self.model.predict_on_batch(image[None])  # (1, H, W, C)
             mask = logits[0].argmax(-1).astype(np.uint8)  # (H, W)
-            row = side_by_side(image, label, mask, self.labels)
-            rows.append(grid([row, overlay(image, mask, self.labels.palette)], 2))
+            triples.append(side_by_side(image, label, mask, self.labels))
+            seen = overlay(image, mask, self.labels.palette)
+            rows.append(grid([triples[-1], seen], 2))
+        self.drawn = {epoch: triples}
         name = f"epoch_{epoch + 1:04d}.png"
         write_png(self.folder / name, grid(rows))
 

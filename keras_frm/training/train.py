@@ -1,69 +1,239 @@
-"""Train a model into a run folder."""
+"""Train a model into a run folder, from the start or from where it was."""
 
+import contextlib
+import dataclasses
+import errno
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from keras_frm.data.labels import LabelSet
+from keras_frm.data.pipeline import data_error
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.training.checkpoint import Checkpoint
+from keras_frm.optimizers.poly_decay import PolyDecay
+from keras_frm.runtime.files import write_bytes
+from keras_frm.training import variables
+from keras_frm.training.average import AveragedWeights
+from keras_frm.training.best import BestAndLast
+from keras_frm.training.board import Board
+from keras_frm.training.checkpoint import newest_checkpoint, newest_name
 from keras_frm.training.curves import Curves
+from keras_frm.training.early_stop import EarlyStop
+from keras_frm.training.position import Position
 from keras_frm.training.progress import TrainingProgress
+from keras_frm.training.resume import KeepCheckpoints, ResumedEpoch
 from keras_frm.training.run_folder import LOG
 from keras_frm.training.samples import Samples
+from keras_frm.training.stop import StopOnNonFinite, StopSignals
+
+CHECKPOINT_MINUTES = 10.0
 
 
 def train(
     model: SegmentationModel,
-    train_data: tf.data.Dataset,
+    train_data: tf.data.Dataset | Callable[[int], tf.data.Dataset],
     validation_data: tf.data.Dataset,
     folder: Path,
     labels: LabelSet,
     *,
     epochs: int,
+    patience: int | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    is_chief: bool = True,
 ) -> keras.callbacks.History:
     """Fit a compiled model and keep log, curves, samples and weights in a run folder.
 
+    Where the folder holds checkpoints the training goes on from the newest whole one.
+    SIGTERM and Ctrl-C save before they end the process.
+
     Args:
-        model: A compiled model.
-        train_data: Batches of (image, label).
+        model: A compiled model, built as the one that was trained here before.
+        train_data: Function from the global step to begin at to an endless stream, as
+            `load_dataset(..., first_step=step)` returns it; or a dataset of known
+            length that is one epoch in each iteration (a training that goes on reads
+            what came before once more).
         validation_data: Batches of (image, label).
         folder: The run folder, which exists.
         labels: Names and colours.
-        epochs: Number of epochs.
+        epochs: Number of epochs, those before included.
+        patience: Epochs without a better mean IoU after which it stops; None for all.
+        checkpoint_minutes: Time between checkpoints within an epoch.
+        is_chief: Whether this process writes; of several workers one does.
 
     Returns:
-        What `fit` returns.
+        What `fit` returns; empty where the training was finished before.
+
+    Raises:
+        ValueError: No checkpoint is whole, or it is of another training; or too many
+            steps in a row were not finite.
+        DataError: A file cannot be read any more. The steps before are saved.
+        OSError: The disk is full.
     """
-    progress = TrainingProgress()
+    checkpoint = newest_checkpoint(folder)
+    position = checkpoint.position if checkpoint else Position()
+    stream = _stream(train_data, position.global_step)
+    _check_steps(checkpoint, stream.steps_per_epoch, model.steps_per_execution)
+    position = dataclasses.replace(position, steps_per_epoch=stream.steps_per_epoch)
+    variables.build_for_training(model)
+    if checkpoint:
+        variables.restore(model, checkpoint.variables, str(checkpoint.path))
+    if position.finished:
+        return keras.callbacks.History()
+    if is_chief:
+        write_bytes(folder / LOG, position.log.encode())
+
+    progress = TrainingProgress(_batch_size(stream), position)
     # Loss scaling wraps the optimizer that averages.
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    average = keras.callbacks.SwapEMAWeights() if optimizer.use_ema else None
-    # Order counts: the log has the learning rate, and the curves read the log.
-    callbacks = [
-        LearningRateLog(),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(folder / LOG),
-        keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-        Checkpoint(folder, average=average),
-        Curves(folder),
-        Samples(
-            folder / "samples", validation_data, labels, every=max(1, epochs // 10)
-        ),
-        progress,
-    ]
-    if average is not None:
-        callbacks.append(average)
-    with progress.progress:
-        return model.fit(
-            train_data,
-            validation_data=validation_data,
-            epochs=epochs,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,  # the pipeline shuffles
+    average = AveragedWeights() if optimizer.use_ema else None
+    written = folder if is_chief else None
+    best = BestAndLast(written, average, position)
+    with StopSignals() as signals:
+        keep = KeepCheckpoints(
+            written, position, best, average, signals, checkpoint_minutes, progress.say
         )
+        # Order counts: what was counted before comes back first, the log has the
+        # learning rate, pictures follow the log, and checkpoints hold all of it.
+        callbacks = [
+            ResumedEpoch(position, checkpoint.variables if checkpoint else []),
+            StopOnNonFinite(position, getattr(stream, "files_of", None)),
+            LearningRateLog(),
+            *([keras.callbacks.CSVLogger(folder / LOG, append=True)] * is_chief),
+            best,
+            *([EarlyStop(best, patience, progress.say)] if patience else []),
+            *(_pictures(folder, validation_data, labels, epochs) if is_chief else []),
+            progress,
+            *([average] if average else []),
+            keep,
+        ]
+        with progress.progress, _planned(model, epochs * stream.steps_per_epoch):
+            if checkpoint:
+                progress.say(_going_on(checkpoint))
+            try:
+                return _fit(model, stream, validation_data, position, epochs, callbacks)
+            except Exception as error:
+                _explain(error, folder, keep)
+                raise
+
+
+def _going_on(checkpoint):
+    """Say where a training goes on."""
+    position = checkpoint.position
+    return (
+        f"going on from {checkpoint.path}: {position.step} of "
+        f"{position.steps_per_epoch} steps of epoch {position.epoch + 1} are done"
+    )
+
+
+def _stream(train_data, first_step):
+    """Return endless batches from a step on, with `steps_per_epoch`."""
+    if callable(train_data):
+        return train_data(first_step)
+    steps = int(train_data.cardinality())
+    if steps < 1:
+        raise ValueError(
+            "The length of the training data is unknown or 0; pass a dataset of known "
+            "length, or a function from the first step to a stream."
+        )
+    stream = train_data.repeat().skip(first_step)
+    stream.steps_per_epoch = steps
+    return stream
+
+
+def _batch_size(stream):
+    """Return the number of images in a step, None where it is not known."""
+    images = stream.element_spec[0]
+    return images.shape[0] if isinstance(images, tf.TensorSpec) else None
+
+
+def _check_steps(checkpoint, steps, steps_per_execution):
+    """Raise a ValueError where the steps of an epoch do not fit."""
+    if checkpoint and checkpoint.position.steps_per_epoch != steps:
+        raise ValueError(
+            f"{checkpoint.path} has {checkpoint.position.steps_per_epoch} steps in an "
+            f"epoch and the data have {steps}; use the same data, or another --out."
+        )
+    if steps % steps_per_execution:
+        raise ValueError(
+            f"{steps_per_execution} steps per execution do not divide the {steps} "
+            "steps of an epoch; choose a divisor."
+        )
+
+
+def _pictures(folder, validation_data, labels, epochs):
+    """Return the callbacks that draw."""
+    every = max(1, epochs // 10)
+    samples = Samples(folder / "samples", validation_data, labels, every=every)
+    return [Curves(folder), samples, Board(folder / "tensorboard", labels, samples)]
+
+
+@contextlib.contextmanager
+def _planned(model, steps) -> Iterator[None]:
+    """Spread an unplanned learning rate over all steps while the block runs."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if not isinstance(schedule, PolyDecay) or schedule.total_steps is not None:
+        yield
+        return
+    schedule.plan(steps)
+    try:
+        yield
+    finally:
+        schedule.plan(0)
+
+
+def _fit(model, stream, validation_data, position, epochs, callbacks):
+    """Fit what is left: a validation, the rest of an epoch, the epochs after it."""
+    callbacks = keras.callbacks.CallbackList(
+        callbacks,
+        add_history=True,
+        model=model,
+        epochs=epochs,
+        steps=stream.steps_per_epoch,
+    )
+    first = position.epoch
+    if position.validation_is_missing:
+        _validate(model, validation_data, first, callbacks)
+        first = epochs if model.stop_training else first + 1
+    return model.fit(
+        stream,
+        validation_data=validation_data,
+        initial_epoch=first,
+        epochs=epochs,
+        steps_per_epoch=stream.steps_per_epoch,
+        callbacks=callbacks,
+        verbose=0,
+        shuffle=False,  # the pipeline shuffles
+    )
+
+
+def _validate(model, validation_data, epoch, callbacks):
+    """End an epoch whose steps are done, as `fit` would have."""
+    model.stop_training = False
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    logs = dict(model.get_metrics_result())
+    results = model.evaluate(validation_data, callbacks=callbacks, return_dict=True)
+    logs |= {f"val_{name}": value for name, value in results.items()}
+    callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end(logs)
+
+
+def _explain(error, folder, keep):
+    """Raise one clear line for what a training can do nothing about."""
+    found = data_error(error)
+    if found is not None:
+        keep.save_after_error()
+        raise found from error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        whole = newest_name(folder)
+        rest = f"{whole} is whole" if whole else "there is no checkpoint yet"
+        raise OSError(
+            f"The disk of {folder} is full ({error.strerror}); {rest}. Make room, "
+            "then the same command goes on."
+        ) from error
 
 
 class LearningRateLog(keras.callbacks.Callback):

@@ -1,0 +1,56 @@
+"""The moving average of the weights, in the model's place while it is validated."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Swap weights and their moving average before and after a validation.
+
+    `keras.callbacks.SwapEMAWeights` swaps by adding and subtracting, which changes
+    the weights by a rounding error each time; here they come back bit by bit, so that
+    a resumed training equals one that was not interrupted.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._is_in = False
+
+    def on_test_begin(self, logs=None):
+        self._swap(True)
+
+    def on_test_end(self, logs=None):
+        self._swap(False)
+
+    def bring_back(self) -> None:
+        """Put the weights of the training into the model, where they are not."""
+        self._swap(False)
+
+    @contextlib.contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Have the averaged weights in the model while the block runs."""
+        self._swap(True)
+        try:
+            yield
+        finally:
+            self._swap(False)
+
+    def _swap(self, wanted):
+        """Swap weights and average, unless they are as wanted."""
+        if self._is_in == wanted:
+            return
+        # Loss scaling wraps the optimizer that averages.
+        optimizer = getattr(
+            self.model.optimizer, "inner_optimizer", self.model.optimizer
+        )
+        for weight, average in zip(
+            self.model.trainable_variables,
+            optimizer._model_variables_moving_average,
+            strict=True,
+        ):
+            value = keras.ops.convert_to_numpy(weight)
+            weight.assign(average)
+            average.assign(value)
+        self._is_in = wanted

@@ -1,0 +1,47 @@
+"""Settings of a training, compared with those it was started with."""
+
+import json
+from pathlib import Path
+
+# Where the data lie and who recommends a recipe changes no training; options are what
+# the settings were made from.
+_CHANGE_NOTHING = {"data", "options", "source"}
+
+
+def check_same_settings(folder: Path, before: dict, now: dict) -> None:
+    """Raise where a training would go on with other settings.
+
+    Args:
+        folder: The run folder, for the message.
+        before: Settings that the training was started with.
+        now: Those to go on with.
+
+    Raises:
+        ValueError: It names the first setting that is another one.
+
+    Example:
+    >>> before, now = {"preset": {"epochs": 3}}, {"preset": {"epochs": 4}}
+    >>> check_same_settings("runs/a", before, now)
+    Traceback (most recent call last):
+    ValueError: runs/a was started with preset.epochs 3, not 4; give ...
+    """
+    # JSON knows no tuples.
+    before, now = (_flat(json.loads(json.dumps(content))) for content in (before, now))
+    for name in sorted(before.keys() | now.keys()):
+        left, right = before.get(name), now.get(name)
+        if left != right and not _CHANGE_NOTHING & set(name.split(".")):
+            raise ValueError(
+                f"{folder} was started with {name} {left}, not {right}; give the same "
+                "settings to go on, or another --out to start again."
+            )
+
+
+def _flat(content: dict, prefix: str = "") -> dict:
+    """Return nested dicts as one, with the names on the way to a value joined."""
+    result = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            result |= _flat(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result

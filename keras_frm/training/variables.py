@@ -1,0 +1,94 @@
+"""Everything that a training step changes, as arrays and back."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frm.models.segmentation_model import SegmentationModel
+
+
+def gather(model: SegmentationModel) -> list[np.ndarray]:
+    """Return everything that a training step changes.
+
+    That is: weights, the optimizer's variables (moments, iterations, moving average,
+    loss scale, accumulated gradients), the states of random numbers, and metrics.
+
+    Args:
+        model: A compiled model, see `build_for_training`.
+
+    Returns:
+        One array for each variable, in the order in which the model was built.
+    """
+    return [keras.ops.convert_to_numpy(v) for v in _variables(model)]
+
+
+def restore(model: SegmentationModel, arrays: list[np.ndarray], origin: str) -> None:
+    """Put back what `gather` returned.
+
+    Args:
+        model: A compiled model that was built in the same way.
+        arrays: The arrays.
+        origin: Where they come from, for the message.
+
+    Raises:
+        ValueError: The arrays are those of another model.
+    """
+    variables = _variables(model)
+    shapes = [tuple(v.shape) for v in variables]
+    if shapes != [array.shape for array in arrays]:
+        raise ValueError(
+            f"{origin} holds the training of another network or optimizer; build "
+            "the model as it was, or name another run folder with --out."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def gather_metrics(model: SegmentationModel) -> list[np.ndarray]:
+    """Return the metrics' part of what `gather` returns, for it is reset early."""
+    return [keras.ops.convert_to_numpy(v) for v in _metric_variables(model)]
+
+
+def restore_metrics(model: SegmentationModel, arrays: list[np.ndarray]) -> None:
+    """Put back what `gather_metrics` returned, or the end of what `gather` did."""
+    variables = _metric_variables(model)
+    for variable, array in zip(variables, arrays[-len(variables) :], strict=True):
+        variable.assign(array)
+
+
+def build_for_training(model: SegmentationModel) -> None:
+    """Make all variables that Keras leaves to the first training step.
+
+    Args:
+        model: A compiled model.
+    """
+    if not model.optimizer.built:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+
+    def feed_metrics():
+        labels = tf.zeros((1, 4, 4), tf.uint8)
+        logits = tf.zeros((1, 4, 4, model.num_classes))
+        model.compute_metrics(None, labels, logits)
+
+    model.distribute_strategy.run(feed_metrics)
+    model.reset_metrics()
+
+
+def _variables(model):
+    """Return all variables, the metrics' last."""
+    metrics = _metric_variables(model)
+    found = {id(v): v for v in (*model.variables, *model.optimizer.variables)}
+    # The loss is no layer, so the model does not know of its random numbers.
+    if model.contrastive_weight:
+        seed = model.contrastive_loss.seed_generator.state
+        found[id(seed)] = seed
+    for variable in metrics:
+        found.pop(id(variable), None)
+    return [*found.values(), *metrics]
+
+
+def _metric_variables(model):
+    """Return the variables of all metrics."""
+    found = {id(v): v for metric in model.metrics for v in metric.variables}
+    return list(found.values())
