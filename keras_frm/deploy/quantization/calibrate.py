@@ -71,6 +71,26 @@ def calibrate(
     return {**ranges, **plan.fixed}
 
 
+def check_weights(model: keras.Model) -> None:
+    """Refuse weights that are no numbers.
+
+    `calibrate` sees only what has a range.
+
+    Args:
+        model: A Functional model.
+
+    Raises:
+        ValueError: A weight holds NaN or infinity.
+    """
+    for layer in model.layers:
+        for weight in layer.weights:
+            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+                raise ValueError(
+                    f"The {weight.name} of '{layer.name}' is not finite; the model "
+                    "cannot be quantised. Check its weights."
+                )
+
+
 def _extremes_function(plan, measured):
     """Return a function from an image to the extremes of every range: (ranges, 2)."""
     tensors = [tensor for members in measured.values() for tensor in members]

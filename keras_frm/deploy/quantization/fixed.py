@@ -10,10 +10,16 @@ from keras_frm.layers.tfmot_quantizer import MovingRange
 
 
 def is_quantization_aware(model: keras.Model) -> bool:
-    """Return whether a model was made by `quantize_aware`."""
+    """Return whether a model, or one inside it, was made by `quantize_aware`."""
     network = getattr(model, "network", model)
     kinds = (QuantizedKernel, MovingRange, FakeQuant)
-    return any(isinstance(layer, kinds) for layer in network.layers)
+    return any(isinstance(layer, kinds) for layer in network._flatten_layers())
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Return whether a model rounds already, this package's way or Keras' own."""
+    layers = model._flatten_layers()
+    return is_quantization_aware(model) or any(x.quantization_mode for x in layers)
 
 
 def with_fixed_ranges(model: keras.Model) -> keras.Model:

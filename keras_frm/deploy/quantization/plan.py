@@ -1,5 +1,6 @@
 """Which tensors of a graph hold integers in an int8 file, and which share a range."""
 
+import difflib
 import fnmatch
 from collections.abc import Sequence
 
@@ -71,7 +72,9 @@ class Plan:
         integer_only: bool = False,
     ):
         self.graph = graph
-        self.keep_float = tuple(keep_float)
+        # Of a text, `tuple` would make letters, and "*" among them stands for all.
+        alone = isinstance(keep_float, str)
+        self.keep_float = (keep_float,) if alone else tuple(keep_float)
         self.integer_only = integer_only
         self.integer: set[int] = set()  # ids of tensors
         self._same: dict[str, str] = {}
@@ -79,6 +82,21 @@ class Plan:
         self.fixed = {IMAGE: IMAGE_RANGE}
         for call in graph.calls:
             self._add(call)
+
+    def check_names(self) -> None:
+        """Refuse names to keep float that no operation has.
+
+        Raises:
+            ValueError: There is one; the message says which names are near.
+        """
+        names = [call.operation.name for call in self.graph.calls]
+        for pattern in self.keep_float:
+            if not fnmatch.filter(names, pattern):
+                near = difflib.get_close_matches(pattern, names, cutoff=0.0)
+                raise ValueError(
+                    f"keep_float: no operation is named '{pattern}'. The nearest "
+                    f"names are: {', '.join(near)}."
+                )
 
     def range_of(self, tensor) -> str | None:
         """Return the name of a tensor's range, None where it has none."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.quantization.apply import quantize_activations
-from keras_frm.deploy.quantization.calibrate import calibrate
+from keras_frm.deploy.quantization.calibrate import calibrate, check_weights
 from keras_frm.deploy.quantization.plan import Plan
 
 
@@ -33,7 +33,10 @@ def quantize_after_training(
         A Functional model that computes what the int8 file will.
 
     Raises:
-        ValueError: An operation has no rule, or the images do not fit.
+        ValueError: An operation has no rule, `keep_float` names none, a weight is not
+            finite, or the images do not fit.
     """
     plan = Plan(Graph(graph), keep_float, integer_only)
+    plan.check_names()
+    check_weights(graph)
     return quantize_activations(graph, plan, calibrate(graph, plan, images, progress))

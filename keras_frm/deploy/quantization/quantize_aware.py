@@ -1,6 +1,7 @@
 """`quantize_aware`: a network that trains with the arithmetic of an int8 file."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
@@ -11,8 +12,8 @@ from keras_frm.deploy.flatten import flatten, plain_network
 from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.inference_graph import rewrite_for
 from keras_frm.deploy.quantization.apply import round_tensors
-from keras_frm.deploy.quantization.calibrate import calibrate
-from keras_frm.deploy.quantization.fixed import is_quantization_aware
+from keras_frm.deploy.quantization.calibrate import calibrate, check_weights
+from keras_frm.deploy.quantization.fixed import is_quantized
 from keras_frm.deploy.quantization.plan import Plan
 from keras_frm.deploy.quantization.schemes import scheme_of
 from keras_frm.deploy.sample_images import images_of
@@ -65,8 +66,9 @@ def quantize_aware(
         a Functional model; to be compiled.
 
     Raises:
-        ValueError: The model is quantised already, has no fixed size, is not built or
-            has an operation without a rule; or an argument is wrong.
+        ValueError: The model is quantised already, has no fixed size, is not built,
+            has weights or tensors that are not finite or an operation without a rule;
+            or an argument is wrong.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 3.
@@ -81,19 +83,20 @@ def quantize_aware(
     ['InputLayer', 'FakeQuant', 'QuantizedKernel', 'MovingRange']
     """
     chosen = scheme_of(scheme)
+    _check_model(model)
     shape = _input_shape(model, input_shape)
-    if is_quantization_aware(model):
+    _check_steps(freeze_after)
+    if teacher is not None:
+        _check_teacher(teacher, model, shape, distillation_weight)
+    if representative_data is None:
         raise ValueError(
-            f"Model '{model.name}' is quantised already; start from the float model."
-        )
-    if teacher is not None and not isinstance(model, SegmentationModel):
-        raise ValueError(
-            "teacher needs a SegmentationModel, whose train_step knows a second loss. "
-            "For other models, add the loss to your own training."
+            "quantize_aware needs representative_data: images to start the ranges from."
         )
     images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
     graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
     plan = Plan(Graph(graph), keep_float)
+    plan.check_names()
+    check_weights(graph)
     ranges = calibrate(graph, plan, images, progress)
     layers = {
         name: _range_layer(name, ranges[name], plan, tensors, chosen, freeze_after)
@@ -107,6 +110,49 @@ def quantize_aware(
     return QuantizedSegmentationModel.of(
         model, network, teacher=teacher, distillation_weight=distillation_weight
     )
+
+
+def _check_model(model):
+    """Raise a ValueError where a model is none, or none of float numbers."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"A model of Keras 3 is needed, not {type(model).__name__}. Load a file "
+            "with keras.saving.load_model first."
+        )
+    if is_quantized(plain_network(model)):
+        raise ValueError(
+            f"Model '{model.name}' is quantised already; start from the float model."
+        )
+
+
+def _check_steps(freeze_after):
+    """Raise a ValueError where a number of steps is none."""
+    if freeze_after is None or (isinstance(freeze_after, int) and freeze_after >= 0):
+        return
+    raise ValueError(
+        f"freeze_after is a number of steps, 0 or more, or None; not {freeze_after!r}."
+    )
+
+
+def _check_teacher(teacher, model, shape, weight):
+    """Raise a ValueError where a teacher cannot teach a model."""
+    if not isinstance(model, SegmentationModel):
+        raise ValueError(
+            "teacher needs a SegmentationModel, whose train_step knows a second loss. "
+            "For other models, add the loss to your own training."
+        )
+    taken = tuple(plain_network(teacher).input.shape[1:])
+    if any(
+        known not in (None, size) for known, size in zip(taken, shape, strict=False)
+    ):
+        raise ValueError(
+            f"The teacher takes images of shape {taken}, the training has {shape}; "
+            "pass a teacher for images of any size."
+        )
+    if not 0 <= weight < math.inf:
+        raise ValueError(
+            f"distillation_weight must be a number, 0 or more, not {weight}."
+        )
 
 
 def _input_shape(model, given):
