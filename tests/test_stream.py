@@ -243,6 +243,7 @@ def test_every_place_gets_every_example_evenly():
         ({"first_step": 0, "drop_remainder": False}, "first_step pass drop_remainder"),
         ({"shard": (0, 2), "drop_remainder": False}, "shard pass drop_remainder=True"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"cache": __file__}, "cache='.*test_stream.py' is no folder"),
         ({"batch_size": 8, "first_step": 0}, "7 examples do not fill one batch of 8"),
     ],
 )
@@ -251,10 +252,27 @@ def test_wrong_arguments_are_named(textured, options, message):
         load(textured, **{"batch_size": 6, **options})
 
 
+def test_a_cache_changes_no_batch(textured, tmp_path_factory):
+    expected = take(load(textured, 2, first_step=0), 7)
+    folder = tmp_path_factory.mktemp("cache")
+    for _ in range(2):  # written, read
+        found = load(textured, 2, first_step=0, cache=folder, workers=4)
+        assert_same(take(found, 7), expected)
+    assert len(list(folder.iterdir())) == 7
+
+
+def test_scenes_are_not_cached(tmp_path):
+    with pytest.raises(ValueError, match="'synthetic' reads no files: pass cache=None"):
+        load_dataset("synthetic", batch_size=1, cache=tmp_path)
+
+
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("lost", ["images", "masks"])
-def test_a_file_that_vanishes_is_named(textured, lost):
-    stream = load(textured, 2, first_step=0, augment=False).as_numpy_iterator()
-    next(stream)
+def test_a_file_that_vanishes_is_named(textured, lost, cached):
+    cache = textured / "cache" if cached else None
+    options = {"first_step": 0, "augment": False, "cache": cache}
+    stream = load(textured, 2, **options).as_numpy_iterator()
+    list(itertools.islice(stream, 7))  # every file was read, and is cached
     path = textured / lost / "train/003.png"
     path.unlink()
     with pytest.raises(tf.errors.OpError) as caught:
@@ -283,12 +301,5 @@ def test_fit_goes_through_a_stream_step_by_step(tmp_path):
     model = Recorder()
     model.compile(run_eagerly=True)
     stream = load(root, 2, first_step=2, **options)
-    model.fit(stream, epochs=1, steps_per_epoch=1, verbose=0)
-    model.fit(
-        load(root, 2, first_step=3, **options),
-        initial_epoch=1,
-        epochs=2 + 1,
-        steps_per_epoch=stream.steps_per_epoch - 1,
-        verbose=0,
-    )
-    assert model.seen == expected[2:7]
+    model.fit(stream, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0)
+    assert model.seen == expected[2:]

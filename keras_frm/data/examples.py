@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keras_frm.data.cache import ExampleCache
 from keras_frm.data.labels import CITYSCAPES, LabelSet
-from keras_frm.data.listing import Listing
+from keras_frm.data.listing import Listing, Pair
 from keras_frm.data.reading import DataError, image_size
 from keras_frm.data.resizing import resize_image
 
@@ -73,7 +74,10 @@ def resize_pair(
 
 
 def file_examples(
-    listing: Listing, resize: tuple[int, int] | None, same_size: bool
+    listing: Listing,
+    resize: tuple[int, int] | None,
+    same_size: bool,
+    cache: str | Path | None = None,
 ) -> Examples:
     """Draw from files; warns of the files that are left out.
 
@@ -81,9 +85,13 @@ def file_examples(
         listing: The files.
         resize: Height and width every example gets right after reading.
         same_size: Refuse an example whose size differs from the first one's.
+        cache: Folder that keeps what is decoded and resized, see `ExampleCache`.
 
     Returns:
         The examples; `read` raises a DataError for a file that is wrong.
+
+    Raises:
+        ValueError: There cannot be such a folder.
     """
     _warn_left_out(listing)
     first = listing.pairs[0].image
@@ -91,15 +99,24 @@ def file_examples(
     if same_size and not resize:
         size = image_size(first)
 
-    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        pair = listing.pairs[index]
+    if cache is not None:
+        settings = f"{listing.labels} {listing.ignored_colours} {resize}"
+        cache = ExampleCache(cache, settings)
+
+    def decode(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         try:
             image, label = listing.read(pair)
         except DataError as error:
             # One class name for `data_error` to find, whichever it was.
             raise DataError(str(error)) from None
-        if resize:
-            image, label = resize_pair(image, label, resize)
+        return resize_pair(image, label, resize) if resize else (image, label)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        pair = listing.pairs[index]
+        if cache is None:
+            image, label = decode(pair)
+        else:
+            image, label = cache.read(pair, lambda: decode(pair))
         if size and label.shape != size:
             raise DataError(
                 f"Image '{pair.image}' is {label.shape[1]}x{label.shape[0]} and "

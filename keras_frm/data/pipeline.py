@@ -31,6 +31,7 @@ def load_dataset(
     count: int | None = None,
     first_step: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    cache: str | Path | None = None,
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
 
@@ -68,6 +69,9 @@ def load_dataset(
             one epoch in each iteration.
         shard: This worker's number, from 0, and the number of workers: it gets an
             equal part of the rows of each batch. (0, 1) gives all.
+        cache: Folder that keeps decoded files for the next epoch and the next
+            training: four bytes a pixel on disk, see
+            `keras_frm.data.cache.ExampleCache`. None decodes them each time.
 
     Returns:
         Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids, B being
@@ -90,10 +94,13 @@ def load_dataset(
         drop_remainder = augment or first_step is not None or shard[1] > 1
     workers = tf.data.AUTOTUNE if workers is None else workers
     if name == "synthetic":
+        if cache is not None:
+            raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
         examples = scene_examples(root, split, resize, count)
     else:
         same_size = not augment and batch_size > 1
-        examples = file_examples(find_pairs(name, root, split), resize, same_size)
+        listing = find_pairs(name, root, split)
+        examples = file_examples(listing, resize, same_size, cache)
     if crop is None and name in PRESETS:
         crop = PRESETS[name].crop
     if augment and crop is None:
