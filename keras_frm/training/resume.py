@@ -130,12 +130,6 @@ class KeepCheckpoints(keras.callbacks.Callback):
             write_checkpoint(self.folder, arrays, self.now)
         self.saved_at = time.monotonic()
 
-    def save_after_error(self) -> None:
-        """Write a checkpoint where an error left the last step as it was."""
-        # Several steps in one execution may have been done in part.
-        if not self.signals.nothing_to_save and self.model.steps_per_execution == 1:
-            self.save()
-
     def _at(self, epoch, step):
         """Return the position of a step."""
         best = self.best.best if self.best.best_epoch is not None else None

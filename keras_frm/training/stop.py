@@ -79,7 +79,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(getattr(self.model, "skipped_in_a_row", 0)) < self.limit:
+        if int(self.model.skipped_in_a_row) < self.limit:
             return
         step = self.position.first_step_in(self.epoch) + batch
         raise ValueError(

@@ -68,7 +68,7 @@ def train(
     Raises:
         ValueError: No checkpoint is whole, or it is of another training; or too many
             steps in a row were not finite.
-        DataError: A file cannot be read any more. The steps before are saved.
+        DataError: A file cannot be read any more; the last checkpoint stays.
         OSError: The disk is full.
     """
     checkpoint = newest_checkpoint(folder)
@@ -80,7 +80,9 @@ def train(
     if checkpoint:
         variables.restore(model, checkpoint.variables, str(checkpoint.path))
     if position.finished:
-        return keras.callbacks.History()
+        history = keras.callbacks.History()
+        history.on_train_begin()
+        return history
     if is_chief:
         write_bytes(folder / LOG, position.log.encode())
 
@@ -114,7 +116,7 @@ def train(
             try:
                 return _fit(model, stream, validation_data, position, epochs, callbacks)
             except Exception as error:
-                _explain(error, folder, keep)
+                _explain(error, folder)
                 raise
 
 
@@ -221,11 +223,14 @@ def _validate(model, validation_data, epoch, callbacks):
     callbacks.on_train_end(logs)
 
 
-def _explain(error, folder, keep):
-    """Raise one clear line for what a training can do nothing about."""
+def _explain(error, folder):
+    """Raise one clear line for what a training can do nothing about.
+
+    It saves nothing: TensorFlow runs what needs no images, such as random numbers,
+    even in a step whose images cannot be read.
+    """
     found = data_error(error)
     if found is not None:
-        keep.save_after_error()
         raise found from error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         whole = newest_name(folder)
