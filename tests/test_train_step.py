@@ -7,6 +7,7 @@ import tensorflow as tf
 from tiny import Rates, assert_same_weights, batch, tiny_model, toy_model, weights_of
 
 from keras_frm.losses import CrossEntropy
+from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
 
 
@@ -222,6 +223,123 @@ def test_loss_by_name():
     assert set(logs) == {"loss", "cross_entropy", "accuracy"}
 
 
+# === Steps that are not finite ===
+
+
+def everything(model):
+    """Return what a step may change, by path."""
+    variables = model.weights + model.optimizer.variables
+    return {variable.path: variable.numpy() for variable in variables}
+
+
+def some_changed(start, end):
+    """Return the paths of the variables that changed."""
+    return [path for path in start if not np.array_equal(start[path], end[path])]
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_step_changes_nothing_but_the_count(bad, eager):
+    images, labels = batch()
+    images = images.astype("float32")
+    broken = images.copy()
+    broken[1, 5, 5, 0] = bad
+    model = toy_model(contrastive_weight=0.5)
+    optimizer = CoupledSGD(0.1, 0.9, l2=1e-3, use_ema=True)
+    model.compile(optimizer, run_eagerly=eager)
+    model.train_on_batch(images, labels)
+    before = everything(model)
+    for skipped in (1, 2):
+        logs = model.train_on_batch(broken, labels, return_dict=True)
+        assert (float(logs["skipped_steps"]), model.skipped_in_a_row) == (1, skipped)
+    assert some_changed(before, everything(model)) == []
+    assert np.isfinite(float(logs["loss"]))
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert (float(logs["skipped_steps"]), model.skipped_in_a_row) == (0, 0)
+    after, rate = everything(model), optimizer._learning_rate
+    assert set(some_changed(before, after)) == set(before) - {rate.path}
+    assert all(np.isfinite(value).all() for value in after.values())
+
+
+def test_bad_step_leaves_batch_norms_and_follows_the_others():
+    """Skipping a batch is as if it were not there."""
+    images, labels = batch(size=(32, 32))
+    images = images.astype("float32")
+    model = tiny_model(num_classes=3, contrastive_weight=0.0)
+    expected = copy_of(model)
+    for each in (model, expected):
+        each.compile(keras.optimizers.SGD(0.05), metrics=[])
+        each.train_on_batch(images, labels)
+        if each is model:
+            each.train_on_batch(np.full_like(images, np.nan), labels)
+            assert each.skipped_in_a_row == 1
+        each.train_on_batch(images, labels)
+    assert_same_weights(model, expected, rtol=0, atol=0)
+
+
+def test_gradients_alone_can_be_bad():
+    images, labels = batch()
+    model = toy_model(contrastive_weight=0.0)
+
+    def loss(labels, logits):
+        # 0 at 0, where its slope is infinite.
+        return keras.ops.sqrt(keras.ops.abs(logits - keras.ops.stop_gradient(logits)))
+
+    model.compile(keras.optimizers.SGD(0.1), loss, metrics=[])
+    before = everything(model)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert (float(logs["loss"]), float(logs["skipped_steps"])) == (0, 1)
+    assert some_changed(before, everything(model)) == []
+
+
+def test_float16_counts_a_bad_loss_and_leaves_overflow_to_the_loss_scale():
+    images, labels = batch()
+    images = images.astype("float32")
+    model = toy_model(dtype="mixed_float16", contrastive_weight=0.0)
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        CoupledSGD(0.1), initial_scale=2.0**100
+    )
+    model.compile(optimizer, metrics=[])
+    optimizer.build(model.trainable_variables)
+    before = everything(model)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert float(logs["skipped_steps"]) == 0
+    assert some_changed(before, everything(model)) == [optimizer.dynamic_scale.path]
+    assert float(optimizer.dynamic_scale) == 2.0**99
+    optimizer.dynamic_scale.assign(64.0)
+    before = everything(model)
+    logs = model.train_on_batch(images * np.nan, labels, return_dict=True)
+    assert float(logs["skipped_steps"]) == 1
+    assert some_changed(before, everything(model)) == []
+    model.train_on_batch(images, labels)
+    assert int(model.optimizer.iterations) == 1
+
+
+def test_count_begins_anew_each_epoch_and_the_run_of_skips_does_not():
+    images, labels = batch(count=4)
+    images = images.astype("float32")
+    images[1:3] = np.nan
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(keras.optimizers.SGD(0.1), metrics=[])
+    options = {"batch_size": 1, "shuffle": False, "verbose": 0}
+    history = model.fit(images[[0, 1, 1, 2]], labels, epochs=2, **options).history
+    assert history["skipped_steps"] == [3, 3]
+    assert model.skipped_in_a_row == 3
+    assert history["loss"][0] == pytest.approx(history["loss"][0])  # a number
+
+
+def test_run_of_skips_is_saved(tmp_path):
+    images, labels = batch()
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(keras.optimizers.SGD(0.1), metrics=[])
+    for _ in range(3):
+        model.train_on_batch(images * np.float32(np.nan), labels)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.skipped_in_a_row == model.skipped_in_a_row == 3
+    assert some_changed(weights_of(model), weights_of(loaded)) == []
+
+
 # === fit ===
 
 
@@ -251,6 +369,7 @@ def test_logs(fitted):
         "cross_entropy",
         "contrastive",
         "mean_iou",
+        "skipped_steps",
         "val_loss",
         "val_cross_entropy",
         "val_mean_iou",
@@ -396,5 +515,5 @@ def test_fit_takes_its_arguments_by_position_and_any_callback():
         on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
     )
     model.fit(images, labels, 2, 2, 0, [callback])
-    names = ["contrastive", "cross_entropy", "loss", "mean_iou"]
+    names = ["contrastive", "cross_entropy", "loss", "mean_iou", "skipped_steps"]
     assert seen == [(0, names), (1, names)]

@@ -17,6 +17,27 @@ def batch_norm(name: str, dtype) -> keras.layers.BatchNormalization:
     )
 
 
+def synchronize_batch_norms(network: keras.Model, wanted: bool) -> None:
+    """Let a network's BatchNorms use the images of all replicas, or of their own.
+
+    Set for each training, for a network may come from a file that was written by
+    another number of devices. Inference is the same.
+
+    Args:
+        network: The network, which is changed.
+        wanted: Whether the replicas exchange their statistics.
+
+    Example:
+    >>> network = keras.Sequential([keras.Input((4, 4, 3)), batch_norm("norm", None)])
+    >>> synchronize_batch_norms(network, True)
+    >>> network.get_layer("norm").synchronized
+    True
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = wanted
+
+
 def conv_initializer() -> keras.initializers.Initializer:
     """Return VAN's initializer of convolutions: N(0, sqrt(2 / fan out))."""
     return keras.initializers.VarianceScaling(

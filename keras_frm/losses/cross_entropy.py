@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_frm.losses.replicas import sum_over_replicas
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class CrossEntropy(keras.losses.Loss):
@@ -12,6 +14,9 @@ class CrossEntropy(keras.losses.Loss):
 
     The sum of weighted pixel losses is divided by the sum of the weights, as
     `torch.nn.CrossEntropyLoss` does. A batch without a labelled pixel gives 0.
+
+    Under `tf.distribute` the weights are summed over all replicas, whose results add
+    up to the loss of the global batch, however its labelled pixels are spread.
 
     Args:
         ignore_label: Label of pixels that count nowhere.
@@ -38,14 +43,15 @@ class CrossEntropy(keras.losses.Loss):
         name: str = "cross_entropy",
         dtype="float32",
     ):
-        super().__init__(name=name, reduction="mean_with_sample_weight", dtype=dtype)
+        super().__init__(name=name, reduction="sum", dtype=dtype)
         self.ignore_label = ignore_label
         self.class_weights = None if class_weights is None else list(class_weights)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         labels = as_labels(y_true)
         weights = self.pixel_weights(labels, ops.shape(y_pred)[-1], sample_weight)
-        return super().__call__(labels, y_pred, sample_weight=weights)
+        total = super().__call__(labels, y_pred, sample_weight=weights)
+        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
 
     def call(self, y_true, y_pred):
         labels = ops.cast(y_true, "int32")

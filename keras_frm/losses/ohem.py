@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_frm.losses.cross_entropy import CrossEntropy, as_labels
+from keras_frm.losses.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -14,6 +16,9 @@ class OhemCrossEntropy(CrossEntropy):
 
     The threshold rises where needed so that about `min_kept` pixels of the batch stay.
     The (class-weighted) losses of the kept pixels are divided by their number.
+
+    Under `tf.distribute` each replica keeps the hardest pixels of its own part, at
+    least its share of `min_kept`, and their number is that of all replicas.
 
     Args:
         threshold: Probability of the true class below which a pixel is hard.
@@ -54,9 +59,9 @@ class OhemCrossEntropy(CrossEntropy):
         weights = kept * self.pixel_weights(
             labels, ops.shape(y_pred)[-1], sample_weight
         )
-        mean = keras.losses.Loss.__call__(self, labels, y_pred, sample_weight=weights)
+        total = keras.losses.Loss.__call__(self, labels, y_pred, sample_weight=weights)
         # The weights multiply the losses; only the number of kept pixels divides.
-        return mean * ops.divide_no_nan(ops.sum(weights), ops.sum(kept))
+        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(kept)))
 
     def _hard_pixels(self, labels, logits):
         """Return 1 for the pixels to keep, else 0: (B, H, W)."""
@@ -65,7 +70,8 @@ class OhemCrossEntropy(CrossEntropy):
         probability = ops.where(valid, ops.exp(-self.call(labels, logits)), 2.0)
         ranked = ops.sort(ops.reshape(probability, (-1,)))  # (B * H * W,)
         last_valid = ops.sum(ops.cast(valid, "int32")) - 1
-        rank = ops.maximum(ops.minimum(self.min_kept, last_valid), 0)
+        share = self.min_kept // tf.distribute.get_strategy().num_replicas_in_sync
+        rank = ops.maximum(ops.minimum(share, last_valid), 0)
         threshold = ops.maximum(ops.take(ranked, rank), self.threshold)
         return ops.cast(valid & (probability < threshold), self.dtype)
 

@@ -81,7 +81,8 @@ class QuantizedSegmentationModel(SegmentationModel):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if self.teacher is None or not training:
             return loss
-        return loss + self.distillation_weight * self._distillation(x, y_pred)
+        distillation = self._distillation(x, y_pred) / self.replicas
+        return loss + self.distillation_weight * distillation
 
     def _distillation(self, images, logits):
         """Return the mean cross-entropy between the teacher's classes and these."""

@@ -3,24 +3,40 @@
 import inspect
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.layers.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
 from keras_frm.losses.cross_entropy import as_labels
+from keras_frm.losses.replicas import sum_over_replicas
 from keras_frm.models.class_weights import with_class_weights
+from keras_frm.models.replicated_model import ReplicatedModel
+from keras_frm.optimizers.finite_step import (
+    SkippedSteps,
+    apply_or_restore,
+    checked_gradients,
+)
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
 from keras_frm.optimizers.recipe import recipe
 from keras_frm.presets import Preset
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class SegmentationModel(keras.Model):
+class SegmentationModel(ReplicatedModel):
     """A segmentation network with a `train_step` that adds a contrastive loss.
 
     While training, an embedding head (one 1x1 convolution on the decoder's features,
     computed for the sampled pixels only) feeds `PixelContrastiveLoss`. `predict`,
     `evaluate`, `export` and `network` are free of it.
+
+    Made and compiled in the scope of a `tf.distribute` strategy, it trains on the
+    global batch: labelled pixels and BatchNorm statistics are those of all replicas;
+    contrastive anchors are compared within each replica, and their losses averaged.
+
+    A step whose loss or gradients are not finite changes nothing but the count of
+    `skipped_steps`, which is reset each epoch, and `skipped_in_a_row`.
 
     Args:
         network: Functional model from RGB in [0, 255] to logits, with a layer named
@@ -42,7 +58,7 @@ class SegmentationModel(keras.Model):
     >>> labels = keras.ops.zeros((1, 64, 64), "uint8")
     >>> history = model.fit(images, labels, verbose=0)
     >>> sorted(history.history)
-    ['contrastive', 'cross_entropy', 'loss', 'mean_iou']
+    ['contrastive', 'cross_entropy', 'loss', 'mean_iou', 'skipped_steps']
     """
 
     def __init__(
@@ -61,6 +77,7 @@ class SegmentationModel(keras.Model):
         self.temperature = temperature
         self.embedding_dim = embedding_dim
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
+        self.skipped_tracker = SkippedSteps()
         features = network.get_layer("classifier").input  # (B, H / 4, W / 4, C)
         with_features = keras.Model(network.input, [network.output, features])
         # A bound method, so that Keras does not track and save the layers twice.
@@ -79,6 +96,11 @@ class SegmentationModel(keras.Model):
         """Number of classes the network tells apart."""
         return self.network.output.shape[-1]
 
+    @property
+    def skipped_in_a_row(self) -> int:
+        """Steps left out since the last one that was taken."""
+        return int(tf.convert_to_tensor(self.skipped_tracker.in_a_row))
+
     def call(self, images, training=False):
         return self.network(images, training=training)
 
@@ -92,11 +114,14 @@ class SegmentationModel(keras.Model):
             **kwargs: See `keras.Model.compile`.
         """
         if optimizer is None or loss is None or metrics is None:
-            default = recipe(self.preset, num_classes=self.num_classes)
+            # Variables belong to the devices that the weights are on.
+            with self.distribute_strategy.scope():
+                default = recipe(self.preset, num_classes=self.num_classes)
             optimizer = default["optimizer"] if optimizer is None else optimizer
             loss = default["loss"] if loss is None else loss
             metrics = default["metrics"] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        synchronize_batch_norms(self.network, self.replicas > 1)
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -119,49 +144,56 @@ class SegmentationModel(keras.Model):
             call.arguments["callbacks"] = [plan, *given]
         return super().fit(*call.args, **call.kwargs)
 
-    def make_train_function(self, force=False):
-        # Variables made while tracing would make TensorFlow trace the step twice.
-        if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
-
     def train_step(self, data):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Moving averages follow the forward pass, before the step is known to be good.
+        before = [(v, tf.identity(v.value)) for v in self.network.non_trainable_weights]
         with tf.GradientTape() as tape:
             logits, features = self._logits_and_features(images, training=True)
+            # As Keras wants them, the losses of all replicas add up to the batch's.
             cross_entropy = self.compute_loss(
                 images, labels, logits, sample_weight, training=True
             )
             loss = cross_entropy
             if self.contrastive_weight:
                 contrastive = self._contrastive(labels, logits, features)
+                contrastive = contrastive / self.replicas
                 loss = loss + self.contrastive_weight * contrastive
             scaled_loss = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
         gradients = tape.gradient(scaled_loss, weights)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        taken, gradients = checked_gradients(self.optimizer, loss, gradients)
+        apply_or_restore(self.optimizer, taken, gradients, weights, before)
 
-        self._track(images, loss, cross_entropy)
+        self.skipped_tracker.update_state(~taken)
+        losses = {"loss": loss, "cross_entropy": cross_entropy}
         if self.contrastive_weight:
-            self.contrastive_tracker.update_state(contrastive, _batch_size(images))
-        return self.compute_metrics(images, labels, logits, sample_weight)
+            losses["contrastive"] = contrastive
+        self._track(images, losses, taken)
+        logs = self.compute_metrics(images, labels, logits, sample_weight)
+        return self.averaged(logs)
 
     def test_step(self, data):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         logits = self(images, training=False)
         loss = self.compute_loss(images, labels, logits, sample_weight, training=False)
-        self._track(images, loss, loss)
+        self._track(images, {"loss": loss, "cross_entropy": loss})
         logs = self.compute_metrics(images, labels, logits, sample_weight)
-        logs.pop("contrastive", None)
-        return logs
+        for name in ("contrastive", "skipped_steps"):
+            logs.pop(name, None)
+        return self.averaged(logs)
 
-    def _track(self, images, loss, cross_entropy):
-        """Feed the trackers of the total loss and of the compiled loss."""
-        size = _batch_size(images)
+    def _track(self, images, losses, taken=True):
+        """Feed the trackers of losses with the batch, unless its step was left out."""
+        # The replicas' mean, so that uneven last batches weigh by their global size.
+        size = ops.cast(_batch_size(images), "float32")
+        size = sum_over_replicas(size) / self.replicas
         for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss, size)
-        self.cross_entropy_tracker.update_state(cross_entropy, size)
+            if metric.name in losses:
+                loss = losses[metric.name] * self.replicas
+                # Not a number times a weight of 0 would still be none.
+                loss, weight = ops.where(taken, loss, 0.0), ops.where(taken, size, 0.0)
+                metric.update_state(loss, weight)
 
     def _contrastive(self, labels, logits, features):
         """Return the contrastive loss at the decoder's resolution."""
@@ -180,6 +212,13 @@ class SegmentationModel(keras.Model):
     def export(self, *args, **kwargs):
         """Export `network`; its input is known, a subclassed model's is not."""
         return self.network.export(*args, **kwargs)
+
+    def save_own_variables(self, store):
+        store["skipped_in_a_row"] = np.int32(self.skipped_in_a_row)
+
+    def load_own_variables(self, store):
+        if "skipped_in_a_row" in store.keys():  # noqa: SIM118 (no mapping)
+            self.skipped_tracker.in_a_row.assign(store["skipped_in_a_row"])
 
     def get_config(self):
         return {

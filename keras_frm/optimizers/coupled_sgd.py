@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_frm.optimizers.accumulation import AccumulatedGradients
+from keras_frm.optimizers.backbone_rate import BackboneRate
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class CoupledSGD(keras.optimizers.SGD):
+class CoupledSGD(AccumulatedGradients, BackboneRate, keras.optimizers.SGD):
     """SGD whose weight decay is part of the gradient, as in PyTorch.
 
     Keras' own `weight_decay` shrinks the weights beside the momentum, which at
@@ -17,6 +20,7 @@ class CoupledSGD(keras.optimizers.SGD):
         momentum: Momentum.
         l2: Factor of the weight that is added to its gradient.
         name: Name of the optimizer.
+        backbone_multiplier: Factor of the backbone's learning rate, None for none.
         **kwargs: See `keras.optimizers.SGD`.
 
     Example:

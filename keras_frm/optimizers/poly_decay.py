@@ -3,6 +3,7 @@
 import warnings
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -48,12 +49,12 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     @property
     def total_steps(self) -> int | None:
         """Steps until the learning rate is 0, None where not planned."""
-        return int(self._total) or None
+        return int(tf.convert_to_tensor(self._total)) or None
 
     @property
     def start_step(self) -> int:
         """Step at which the rule begins."""
-        return int(self._start)
+        return int(tf.convert_to_tensor(self._start))
 
     def plan(self, total_steps: int, start_step: int = 0) -> None:
         """Set the length of the rule, 0 for none, and the step at which it begins."""
@@ -105,7 +106,9 @@ class PlanLearningRate(keras.callbacks.Callback):
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         # `iterations` counts updates, the schedule counts steps.
         per_update = optimizer.gradient_accumulation_steps or 1
-        done = int(optimizer.iterations) * per_update - self.initial_epoch * steps
+        # A mirrored variable is no number before it is a tensor.
+        updates = int(tf.convert_to_tensor(optimizer.iterations))
+        done = updates * per_update - self.initial_epoch * steps
         self.schedule.plan(self.params["epochs"] * steps, start_step=done)
 
     def on_train_end(self, logs=None):

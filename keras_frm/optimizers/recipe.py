@@ -1,16 +1,18 @@
 """Optimizer, loss and metrics of a preset."""
 
-import keras
-
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
+from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
 from keras_frm.presets import Preset, preset
 
 
 def recipe(
-    name: str | Preset, steps: int | None = None, num_classes: int | None = None
+    name: str | Preset,
+    steps: int | None = None,
+    num_classes: int | None = None,
+    backbone_multiplier: float | None = None,
 ) -> dict:
     """Return the arguments of `compile` that a preset trains with.
 
@@ -19,6 +21,8 @@ def recipe(
         steps: Training steps over which the learning rate falls to 0. None lets
             `SegmentationModel.fit` count them.
         num_classes: Classes of the model, where they are not the preset's.
+        backbone_multiplier: Factor of the learning rate of the backbone's weights,
+            for a backbone that is trained already; None for one rate.
 
     Returns:
         A dict with "optimizer", "loss" and "metrics".
@@ -39,7 +43,7 @@ def recipe(
     )
     ignore_label = chosen.labels.ignore_label
     return {
-        "optimizer": _optimizer(chosen, schedule),
+        "optimizer": _optimizer(chosen, schedule, backbone_multiplier),
         "loss": CrossEntropy(ignore_label=ignore_label),
         "metrics": [
             MeanIoU(num_classes or chosen.labels.num_classes, ignore_label=ignore_label)
@@ -47,9 +51,12 @@ def recipe(
     }
 
 
-def _optimizer(chosen, schedule):
+def _optimizer(chosen, schedule, backbone_multiplier):
     """Return the preset's optimizer."""
-    options = {"weight_decay": chosen.weight_decay}
+    options = {
+        "weight_decay": chosen.weight_decay,
+        "backbone_multiplier": backbone_multiplier,
+    }
     if chosen.weight_ema is not None:
         options |= {"use_ema": True, "ema_momentum": chosen.weight_ema}
     if chosen.optimizer == "sgd":
@@ -57,7 +64,7 @@ def _optimizer(chosen, schedule):
         options["l2"] = options.pop("weight_decay")
         return CoupledSGD(schedule, momentum=chosen.momentum, **options)
     if chosen.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, **options)
+        optimizer = AdamW(schedule, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
     raise ValueError(

@@ -1,0 +1,61 @@
+"""What Keras' `fit` needs to train on several replicas and workers."""
+
+import keras
+from keras import ops
+
+
+class ReplicatedModel(keras.Model):
+    """A Keras model whose `fit` and `evaluate` work under `tf.distribute`.
+
+    Make and compile it in the scope of the strategy, with all its layers built. The
+    steps return `averaged` logs; a log of an epoch is its metric's over all replicas.
+    """
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        with self.distribute_strategy.scope():
+            super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        if self.replicas == 1:
+            return
+        made_here = self.distribute_strategy.extended.variable_created_in_scope
+        variables = [v for metric in self.metrics for v in metric.variables]
+        variables += self.optimizer.variables if self.optimizer else []
+        outside = [v.path for v in variables if not made_here(v.value)]
+        if outside:
+            raise ValueError(
+                f"{outside[0]} was made outside of the strategy's scope, so the "
+                "replicas would not share it; make optimizer and metrics within."
+            )
+
+    @property
+    def replicas(self) -> int:
+        """Number of replicas that the model trains on."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def averaged(self, logs: dict) -> dict:
+        """Return a step's logs in the shape that Keras averages over replicas.
+
+        Args:
+            logs: Name -> scalar tensor of this replica.
+        """
+        if not self.distribute_strategy.extended._in_multi_worker_mode():
+            return logs
+        # Over workers Keras 3.15 takes the mean along the first axis, too.
+        return {name: ops.expand_dims(value, 0) for name, value in logs.items()}
+
+    def make_train_function(self, force=False):
+        # Variables made while tracing would make TensorFlow trace the step twice.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under a strategy, Keras 3.15 builds what it finds unbuilt from a batch, which
+        # the training then lacks, and fails over several workers.
+        pass
+
+    def _get_metrics_result_or_logs(self, logs):
+        # Where a step leaves a metric out, Keras takes its last logs: means over
+        # replicas, which are no sums of confusion matrices.
+        results = self.get_metrics_result()
+        return {name: results.get(name, logs[name]) for name in logs}

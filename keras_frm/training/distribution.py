@@ -1,0 +1,233 @@
+"""The devices of a training: one, those of a machine, or those of several."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import tensorflow as tf
+
+# What collectives raise where a worker is gone, by what it was doing then.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+)
+
+
+class WorkerLostError(ConnectionError):
+    """Another worker of the training is gone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """Which devices train, and which part of it this process is.
+
+    Args:
+        strategy: TensorFlow's strategy; the default one for a single device.
+        worker: Index of this process.
+        workers: Number of processes.
+
+    Example:
+    >>> one = Distribution(tf.distribute.get_strategy())
+    >>> one.is_chief, one.replicas, one.replica_batch(8)
+    (True, 1, 8)
+    """
+
+    strategy: tf.distribute.Strategy
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files."""
+        return self.worker == 0
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Which part of each global batch this process reads, as (index, count)."""
+        return self.worker, self.workers
+
+    @property
+    def replicas(self) -> int:
+        """Number of devices, over all workers."""
+        return self.strategy.num_replicas_in_sync
+
+    def scope(self):
+        """Return the context to make and compile a model in."""
+        return self.strategy.scope()
+
+    def replica_batch(self, batch_size: int) -> int:
+        """Return the images of a global batch for each device.
+
+        Raises:
+            ValueError: The batch cannot be divided.
+        """
+        if batch_size % self.replicas:
+            lower = batch_size - batch_size % self.replicas
+            raise ValueError(
+                f"A batch of {batch_size} cannot be divided among {self.replicas} "
+                f"devices; take --batch-size {lower or self.replicas}."
+            )
+        return batch_size // self.replicas
+
+    def distributed(
+        self, make_stream: Callable[..., tf.data.Dataset], batch_size: int
+    ) -> tf.data.Dataset:
+        """Return batches for `fit`: those of a dataset, divided among the devices.
+
+        Args:
+            make_stream: Called with `shard=`; returns this worker's parts of the global
+                batches, for instance a `functools.partial` of `load_dataset`.
+            batch_size: Images of a global batch.
+
+        Raises:
+            ValueError: The batch cannot be divided.
+        """
+        of_replica = self.replica_batch(batch_size)
+        if self.replicas == 1:
+            return make_stream(shard=self.shard)
+
+        def replica_batches(context):
+            # In turns, the devices of a worker take consecutive parts.
+            return make_stream(shard=self.shard).rebatch(of_replica)
+
+        return self.strategy.distribute_datasets_from_function(replica_batches)
+
+    def evaluated(
+        self, batches: tf.data.Dataset, ignore_label: int = 255
+    ) -> tf.data.Dataset:
+        """Return batches for `evaluate`: the devices take those of a dataset in turns.
+
+        All devices must have as many: where the last turn is not full, batches without
+        a labelled pixel fill it, which change no confusion matrix.
+
+        Args:
+            batches: Finite batches of (image, label), all of them on each worker.
+            ignore_label: Label of pixels that count nowhere.
+
+        Raises:
+            ValueError: The number of batches is unknown or none.
+        """
+        if self.replicas == 1:
+            return batches
+        count = int(batches.cardinality())
+        if count < 1:
+            raise ValueError(
+                "The number of validation batches is unknown or 0; to validate on "
+                f"{self.replicas} devices, make a dataset that knows its cardinality."
+            )
+        turns = -(-count // self.replicas)
+        filling = batches.take(1).repeat(turns * self.replicas - count)
+        filling = filling.map(
+            lambda image, label: (image, tf.zeros_like(label) + ignore_label)
+        )
+        of_worker = batches.concatenate(filling).shard(self.workers, self.worker)
+        return self.strategy.distribute_datasets_from_function(lambda _: of_worker)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Turn what collectives raise where a worker is gone into one line.
+
+        Raises:
+            WorkerLostError: Another worker is gone.
+        """
+        try:
+            yield
+        except _LOST as error:
+            if self.workers == 1:
+                raise
+            raise WorkerLostError(
+                f"Worker {self.worker} of {self.workers} lost another worker and "
+                "stops. Start all of them again with --resume to go on from the last "
+                "checkpoint."
+            ) from error
+
+
+def distribution(
+    devices: str = "one", environment: Mapping[str, str] = os.environ
+) -> Distribution:
+    """Return the devices to train on. Over several workers, TensorFlow must be unused.
+
+    Args:
+        devices: "one", "all", or a number: GPUs of this machine, or logical CPU
+            devices where it has no GPU.
+        environment: Its `TF_CONFIG` may name several workers, of which each takes as
+            many of its GPUs.
+
+    Raises:
+        ValueError: There are not so many devices, or `TF_CONFIG` is wrong.
+
+    Example:
+    >>> distribution("one", {}).replicas
+    1
+    """
+    count = _count(devices)
+    worker, workers = _place(environment.get("TF_CONFIG", ""))
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if kind == "GPU":
+        # Otherwise TensorFlow takes the memory of those, too, that it does not use.
+        found = tf.config.list_physical_devices("GPU")
+        tf.config.set_visible_devices(_first(found, count, kind), "GPU")
+    if workers > 1:
+        # It looks into os.environ by itself; no operation may have run before.
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        return Distribution(strategy, worker, workers)
+    chosen = _first(tf.config.list_logical_devices(kind), count, kind)
+    if len(chosen) == 1:
+        return Distribution(tf.distribute.get_strategy())
+    names = [device.name for device in chosen]
+    return Distribution(tf.distribute.MirroredStrategy(names))
+
+
+def _count(devices):
+    """Return the number of devices, None for all."""
+    if devices == "all":
+        return None
+    number = "1" if devices == "one" else devices
+    if not number.isdecimal() or int(number) < 1:
+        raise ValueError(
+            f"--devices takes one, all or a number of devices, not '{devices}'."
+        )
+    return int(number)
+
+
+def _first(found, count, kind):
+    """Return the first devices."""
+    if count is not None and count > len(found):
+        raise ValueError(
+            f"There are {len(found)} {kind} devices, not {count}; "
+            f"take --devices all or a smaller number."
+        )
+    return found[:count]
+
+
+def _place(text):
+    """Return index and number of the workers that TF_CONFIG names."""
+    if not text.strip():
+        return 0, 1
+    try:
+        content = json.loads(text)
+        workers = content.get("cluster", {}).get("worker", [])
+        other = set(content.get("cluster", {})) - {"worker"}
+        if other:
+            raise ValueError(f"its cluster names {', '.join(sorted(other))}")
+        if len(workers) < 2:
+            return 0, 1
+        index = content["task"]["index"]
+        if content["task"].get("type", "worker") != "worker":
+            raise ValueError(f"its task is of type '{content['task']['type']}'")
+        if type(index) is not int or not 0 <= index < len(workers):
+            raise ValueError(f"its task has the index {index!r}")
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        cause = str(error).partition("\n")[0]
+        if isinstance(error, KeyError):
+            cause = f"it has no {cause}"
+        raise ValueError(
+            f"TF_CONFIG is wrong: {cause}. It must read "
+            '{"cluster": {"worker": ["host:port", ...]}, '
+            '"task": {"type": "worker", "index": 0}}.'
+        ) from error
+    return index, len(workers)
