@@ -10,6 +10,7 @@ from tiny import batch, weights_of
 
 from keras_frm import export_tflite, quantize_aware
 from keras_frm.deploy.flatten import flatten
+from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.quantization.fixed import with_fixed_ranges, without_rounding
 from keras_frm.deploy.quantization.tensor_errors import tensor_errors
 from keras_frm.layers.fake_quant import FakeQuant
@@ -244,3 +245,102 @@ def test_ranges_stay_after_their_steps():
     train(trainable, epochs=1)
     assert _ends(trainable) == ends
     assert ends != _ends(quantized(trained(residual_net)))
+
+
+# === What has a range, and which ===
+
+
+def file_tensors(model, path):
+    """Export without a check of masks; the details of the file's tensors."""
+    export_tflite(
+        model, path, input_shape=SIZE, precision="int8", output="logits",
+        min_agreement=0,
+    )  # fmt: skip
+    return load_interpreter(path.read_bytes(), 1).get_tensor_details()
+
+
+def rounded_by(model):
+    """For each range: the operations that make what it rounds."""
+    graph = Graph(model)
+    found = {}
+    for call in graph.calls:
+        if isinstance(call.operation, FakeQuant):
+            maker = graph.maker(call.inputs[0])
+            name = maker.operation.name if maker else "image"
+            found.setdefault(call.operation.name, []).append(name)
+    return found
+
+
+def test_resizing_pooling_and_concatenation_share_one_range():
+    model = quantized(residual_net())
+    shared = [makers for makers in rounded_by(model).values() if len(makers) > 1]
+    pyramid, logits = shared
+    kinds = {type(model.get_layer(n)).__name__ for n in pyramid if "pool" in n}
+    assert kinds == {"MaxPooling2D"}
+    assert len(pyramid) == 5
+    assert {"classifier"} < set(logits)
+    assert len(logits) == 2
+    for makers in shared:
+        (layer,) = {
+            model.get_layer(name)
+            for name, members in rounded_by(model).items()
+            if members == makers
+        }
+        assert layer.members == len(makers)
+
+
+@pytest.mark.slow
+def test_kept_float_has_no_rounding_in_training_nor_in_the_file(tmp_path):
+    model = quantized(residual_net(), keep_float=["down", "b.*"])
+    plain = [layer.name for layer in model.layers if type(layer) is layers.Conv2D]
+    assert sorted(plain) == ["b.inner", "down"]
+    train(model, epochs=1)
+    details = file_tensors(model, tmp_path / "net.tflite")
+    kernels = {}
+    for detail in details:
+        if tuple(detail["shape"]) == (8, 3, 3, 8):
+            kind = np.dtype(detail["dtype"]).name
+            kernels[kind] = kernels.get(kind, 0) + 1
+    assert kernels == {"float32": 2, "int8": 1}  # "branch" is the integer one
+
+
+def normalised_net():
+    x = entry = image()
+    x = conv("before", 6)(layers.Rescaling(1 / 255)(x))
+    x = layers.LayerNormalization(name="norm")(x)
+    return keras.Model(entry, conv("after", 3)(x))
+
+
+def test_layer_norm_has_ranges_at_its_doors_only():
+    model = quantized(normalised_net())
+    names = [operation.name for operation in model.operations]
+    start = names.index("before")
+    assert names[start:] == [
+        "before", "before.range", "norm.float_0", "norm", "norm.range", "after",
+        "after.range",
+    ]  # fmt: skip
+    norm = model.get_layer("norm")
+    before = norm.gamma.numpy()
+    train(model, epochs=1)
+    assert (norm.gamma.numpy() != before).all()
+
+
+@pytest.mark.slow
+def test_tensorrt_has_zero_in_the_middle_of_every_range(tmp_path):
+    model = quantized(residual_net(), scheme="tensorrt")
+    train(model, epochs=2)
+    for low, high in _ends(model).values():
+        assert low == -high < 0
+    fixed = with_fixed_ranges(flatten(model, (*SIZE, 3), None))
+    for low, high in _ends(fixed).values():
+        assert low == -high < 0
+    images = IMAGES[:4].astype("float32")
+    np.testing.assert_allclose(fixed(images), model(images), rtol=1e-4, atol=1e-4)
+    details = file_tensors(model, tmp_path / "net.tflite")
+    points = {
+        int(detail["quantization_parameters"]["zero_points"][0])
+        for detail in details
+        if detail["dtype"] == np.int8
+        and len(detail["quantization_parameters"]["scales"])
+    }
+    assert points == {0}
