@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 
+import keras
 import tensorflow as tf
 
 # What collectives raise where a worker is gone, by what it was doing then.
@@ -144,6 +145,27 @@ class Distribution:
                 "stops. Start all of them again with --resume to go on from the last "
                 "checkpoint."
             ) from error
+
+
+def assign_total(variable: keras.Variable, value, strategy: tf.distribute.Strategy):
+    """Set a variable of a metric, so that its replicas together hold a number exactly.
+
+    TensorFlow gives each replica the same part, and of counts the rest is lost.
+
+    Args:
+        variable: The variable.
+        value: Array of its shape.
+        strategy: The strategy that it was made under.
+    """
+
+    def assign():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        total = tf.cast(value, variable.dtype)
+        alone = variable.aggregation == "sum"
+        mine = total * tf.cast(replica == 0, total.dtype) if alone else total
+        variable.assign(mine)
+
+    strategy.run(assign)
 
 
 def distribution(
