@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.gelu import gelu
 from keras_frm.layers.normalization import conv_initializer
 
-_ACTIVATIONS = {"gelu": lambda x: ops.gelu(x, approximate=False), "relu": ops.relu}
+_ACTIVATIONS = {"gelu": gelu, "relu": lambda x, training: ops.relu(x)}
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -63,9 +64,9 @@ class ConvFeedForward(CompositeLayer):
         self.project.build(hidden_shape)
         self.built = True
 
-    def call(self, x):
+    def call(self, x, training=False):
         x = self.depthwise(self.expand(x))  # (B, H, W, ratio * C)
-        x = _ACTIVATIONS[self.activation](x)
+        x = _ACTIVATIONS[self.activation](x, training)
         return self.project(x)  # (B, H, W, C)
 
     def compute_output_shape(self, input_shape):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.dilated_depthwise import LargeDepthwiseConv2D
 from keras_frm.layers.normalization import conv_initializer
 
 
@@ -23,14 +24,14 @@ class LargeKernelAttention(CompositeLayer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self.local = keras.layers.DepthwiseConv2D(
+        self.local = LargeDepthwiseConv2D(
             5,
             padding="same",
             depthwise_initializer=conv_initializer(),
             name="local",
             dtype=self.dtype_policy,
         )
-        self.dilated = keras.layers.DepthwiseConv2D(
+        self.dilated = LargeDepthwiseConv2D(
             7,
             padding="same",
             dilation_rate=3,
@@ -49,8 +50,10 @@ class LargeKernelAttention(CompositeLayer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x):
-        return x * self.pointwise(self.dilated(self.local(x)))
+    def call(self, x, training=False):
+        y = self.local(x, training=training)
+        y = self.dilated(y, training=training)
+        return x * self.pointwise(y)
 
     def compute_output_shape(self, input_shape):
         return input_shape

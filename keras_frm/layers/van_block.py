@@ -1,11 +1,11 @@
 """One block of the Visual Attention Network."""
 
 import keras
-from keras import ops
 
 from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.drop_path import DropPath
 from keras_frm.layers.feed_forward import ConvFeedForward
+from keras_frm.layers.gelu import gelu
 from keras_frm.layers.large_kernel_attention import LargeKernelAttention
 from keras_frm.layers.layer_scale import LayerScale
 from keras_frm.layers.normalization import batch_norm, conv_initializer
@@ -45,9 +45,9 @@ class SpatialAttention(CompositeLayer):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x):
-        y = ops.gelu(self.project_in(x), approximate=False)
-        return x + self.project_out(self.attention(y))
+    def call(self, x, training=False):
+        y = gelu(self.project_in(x), training)
+        return x + self.project_out(self.attention(y, training=training))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -107,9 +107,11 @@ class VANBlock(CompositeLayer):
         self.built = True
 
     def call(self, x, training=False):
-        y = self.scale_1(self.attention(self.norm_1(x, training=training)))
+        y = self.norm_1(x, training=training)
+        y = self.scale_1(self.attention(y, training=training))
         x = x + self.drop_path(y, training=training)
-        y = self.scale_2(self.mlp(self.norm_2(x, training=training)))
+        y = self.norm_2(x, training=training)
+        y = self.scale_2(self.mlp(y, training=training))
         return x + self.drop_path(y, training=training)
 
     def compute_output_shape(self, input_shape):

@@ -88,8 +88,8 @@ def _recorded_shapes(parts) -> Iterator[dict[int, tuple]]:
     shapes = {}
 
     def recording(layer, call):
-        def call_and_record(x):
-            y = call(x)
+        def call_and_record(x, **kwargs):
+            y = call(x, **kwargs)
             shapes[id(layer)] = tuple(y.shape)
             return y
 
