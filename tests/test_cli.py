@@ -253,7 +253,7 @@ def test_train_without_data():
 def test_train_into_a_folder_that_is_not_empty(quick_model, camvid, trained):
     folder, _ = trained
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert f"{folder} is not empty" in train(camvid, folder).only_line
+    assert f"{folder} is not empty" in train(camvid, folder, "--fresh").only_line
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 

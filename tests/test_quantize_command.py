@@ -173,7 +173,7 @@ def test_distillation_learns_from_the_float_network(
     assert done.code == 0, done.err
     ((model, train_data, epochs),) = trainings
     assert epochs == 1
-    assert train_data.element_spec[0].shape == (2, *SIZE, 3)
+    assert train_data(0).element_spec[0].shape == (2, *SIZE, 3)
     best, _ = run_folder.load_trained(run)
     teacher = model.teacher.get_weights()
     for left, right in zip(teacher, best.get_weights(), strict=True):

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from resumable_training import EPOCHS, STEPS
+from test_cli import SMALL, camvid, keras_frm  # noqa: F401
 from tiny import batch, toy_model
 
 from keras_frm.data.labels import CITYSCAPES, numbered_labels
@@ -25,6 +27,7 @@ from keras_frm.metrics import MeanIoU
 from keras_frm.training import checkpoint, run_folder, variables
 from keras_frm.training import resume as resume_module
 from keras_frm.training.average import AveragedWeights
+from keras_frm.training.distribution import Distribution
 from keras_frm.training.position import Position
 from keras_frm.training.train import train
 
@@ -344,7 +347,8 @@ def test_steps_per_execution_that_do_not_fit(tmp_path):
 
 
 def test_worker_that_is_not_the_chief_writes_nothing(trained, tmp_path):
-    model, _ = train_in(tmp_path, is_chief=False)
+    second = Distribution(tf.distribute.get_strategy(), worker=1, workers=2)
+    model, _ = train_in(tmp_path, spread=second)
     assert list(tmp_path.iterdir()) == []
     for a, b in zip(model.get_weights(), trained[1].get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -551,3 +555,94 @@ def test_failure_leaves_an_opened_run(tmp_path):
     ):
         raise KeyboardInterrupt
     assert (tmp_path / "config.json").is_file()
+
+
+# === The command ===
+
+
+@pytest.fixture(scope="module")
+def interrupted(camvid, tmp_path_factory):  # noqa: F811
+    """The run folder of a command that was interrupted in its second epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "camvid"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("keras_frm.models.build.build_model", quick_model)
+        call_at(patched, "on_train_batch_begin", 4, _term)
+        with pytest.raises(SystemExit):
+            keras_frm(
+                *("train", "--preset", "camvid", "--data", camvid, "--out", folder),
+                *(*SMALL, "--epochs", 3, "--seed", 3, "--weight-ema", 0.5),
+                *("--accumulate", 2, "--checkpoint-every", 0),
+            )
+    return folder
+
+
+def _term():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def quick_model(chosen, **_):
+    return toy_model(chosen.labels.num_classes, preset=chosen)
+
+
+@pytest.fixture
+def copy(interrupted, tmp_path, monkeypatch):
+    """A copy of the interrupted run, to go on in with a network that is quick."""
+    monkeypatch.setattr("keras_frm.models.build.build_model", quick_model)
+    return shutil.copytree(interrupted, tmp_path / "run")
+
+
+def test_command_goes_on_with_the_options_it_was_started_with(copy):
+    assert checkpoint.newest_position(copy).global_step == 4
+    done = keras_frm("train", "--out", copy)
+    assert done.code == 0, done.err
+    assert "going on from" in done.err
+    assert "2 of 2 steps of epoch 2 are done" in done.err
+    assert "effective batch: 4 images (2 in a step" in done.out
+    assert [row[0] for row in rows(copy)] == [0, 1, 2]
+    before = (copy / "log.csv").stat().st_mtime_ns
+    done = keras_frm("train", "--out", copy)
+    assert (done.code, done.err) == (0, "")
+    assert f"{copy} is finished after 3 epochs; the best mean IoU was" in done.out
+    assert (copy / "log.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (("--epochs", 4), "preset.epochs 3, not 4"),
+        (("--learning-rate", 0.5), "preset.learning_rate 0.001, not 0.5"),
+        (("--crop", 32, 32), r"preset.crop \[32, 48\], not \[32, 32\]"),
+        (("--accumulate", 3), "accumulate 2, not 3"),
+        (("--weight-ema", 0.9), "preset.weight_ema 0.5, not 0.9"),
+        (("--preset", "synthetic"), "not"),
+        (("--fresh",), "is not empty"),
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
+)
+def test_command_names_another_setting(options, match, copy):
+    line = keras_frm("train", "--out", copy, *options).only_line
+    assert re.search(match, line)
+    assert str(copy) in line
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+@pytest.mark.parametrize(
+    "option", ["--learning-rate", "--contrastive-weight", "--checkpoint-every"]
+)
+def test_command_refuses_what_is_no_rate(option, value):
+    assert "0 or more" in keras_frm("train", option, value).only_line
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ("[3]", "is damaged|is not empty"),
+        ('{"command": "train", "options": [3]}', "was started with"),
+        ('{"command": "train", "options": {"epochs": "many"}}', "--epochs"),
+        ('{"command": "train", "options": {"crop": [1]}}', "--crop"),
+    ],
+    ids=range(4),
+)
+def test_command_with_damaged_options(options, match, copy):
+    (copy / "config.json").write_text(options)
+    assert re.search(match, keras_frm("train", "--out", copy).line)

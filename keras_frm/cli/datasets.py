@@ -1,6 +1,7 @@
 """From the command line's options to a preset and its data."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ import tensorflow as tf
 from keras_frm.data.pipeline import load_dataset
 from keras_frm.data.sources import find_pairs
 from keras_frm.presets import PRESETS, Preset, preset
+from keras_frm.training.distribution import Distribution
 
 
 def chosen_preset(name: str, data: Path | None) -> Preset:
@@ -35,9 +37,30 @@ def chosen_preset(name: str, data: Path | None) -> Preset:
 
 
 def training_data(
-    chosen: Preset, data: Path | None, batch_size: int, crop, resize, seed: int
+    chosen: Preset,
+    data: Path | None,
+    batch_size: int,
+    crop,
+    resize,
+    seed: int,
+    first_step: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    cache: Path | None = None,
 ) -> tf.data.Dataset:
-    """Return augmented batches of the preset's training split."""
+    """Return augmented batches of the preset's training split.
+
+    Args:
+        chosen: The preset.
+        data: Folder of the dataset.
+        batch_size: Images in a step, of all workers together.
+        crop: Height and width of a crop, None for the preset's.
+        resize: Height and width every image gets first.
+        seed: Decides order and augmentation.
+        first_step: Step at which an endless stream begins; None for one epoch in each
+            iteration.
+        shard: This worker and the number of workers.
+        cache: Folder that keeps decoded files, None for none.
+    """
     return load_dataset(
         chosen.dataset,
         data,
@@ -48,7 +71,47 @@ def training_data(
         scale_range=chosen.scale_range,
         colour_jitter=chosen.colour_jitter,
         seed=seed,
+        first_step=first_step,
+        shard=shard,
+        cache=cache,
     )
+
+
+def training_stream(
+    spread: Distribution,
+    chosen: Preset,
+    data: Path | None,
+    resize,
+    seed: int,
+    cache: Path | None,
+    first_step: int,
+) -> tf.data.Dataset:
+    """Return endless batches of the training split, divided among the devices.
+
+    Args:
+        spread: The devices.
+        chosen: The preset.
+        data: Folder of the dataset.
+        resize: Height and width every image gets first.
+        seed: Decides order and augmentation.
+        cache: Folder that keeps decoded files, None for none.
+        first_step: Step at which the stream begins.
+
+    Returns:
+        Batches, with `steps_per_epoch` and `files_of(step)`.
+    """
+    batch_size = chosen.batch_size
+    make = functools.partial(
+        training_data,
+        *(chosen, data, batch_size, None, resize, seed, first_step),
+        cache=cache,
+    )
+    whole = make(shard=spread.shard)
+    if spread.replicas == 1:
+        return whole
+    stream = spread.distributed(make, batch_size)
+    stream.steps_per_epoch, stream.files_of = whole.steps_per_epoch, whole.files_of
+    return stream
 
 
 def plain_data(

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,17 @@ def at_least_one_pixel(size: tuple[int, int] | None) -> tuple[int, int] | None:
     return size
 
 
+def at_least_zero(value: float | None) -> float | None:
+    """Return a number that an option was given; NaN and infinity are none.
+
+    Raises:
+        typer.BadParameter: It is negative or no finite number.
+    """
+    if value is not None and not 0 <= value < math.inf:
+        raise typer.BadParameter("it must be a number, 0 or more")
+    return value
+
+
 Data = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 PresetName = Annotated[
     str,
@@ -26,4 +38,8 @@ Split = Annotated[str, typer.Option(help="train, val or test.")]
 Size = Annotated[
     tuple[int, int] | None,
     typer.Option(help="Height and width, in pixels.", callback=at_least_one_pixel),
+]
+LearningRate = Annotated[float | None, typer.Option(callback=at_least_zero)]
+ContrastiveWeight = Annotated[
+    float | None, typer.Option(help="lambda", callback=at_least_zero)
 ]

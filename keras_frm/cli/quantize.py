@@ -1,22 +1,20 @@
 """`keras-frm quantize`: train a run further with the arithmetic of an int8 file."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, Size, at_least_one_pixel
+from keras_frm.cli.options import (
+    ContrastiveWeight,
+    Data,
+    LearningRate,
+    Size,
+    at_least_one_pixel,
+)
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
-
-
-def _at_least_zero(value: float | None) -> float | None:
-    """Return a number that an option was given; NaN and infinity are none."""
-    if value is not None and not 0 <= value < math.inf:
-        raise typer.BadParameter("it must be a number, 0 or more")
-    return value
 
 
 def quantize(
@@ -40,12 +38,8 @@ def quantize(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     resize: Size = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(callback=_at_least_zero)
-    ] = None,
-    contrastive_weight: Annotated[
-        float | None, typer.Option(help="lambda", callback=_at_least_zero)
-    ] = None,
+    learning_rate: LearningRate = None,
+    contrastive_weight: ContrastiveWeight = None,
     distil: Annotated[
         bool, typer.Option(help="Learn the float model's probabilities too.")
     ] = False,
@@ -63,6 +57,7 @@ def quantize(
 ) -> None:
     """Train for int8 and compare float, int8 after training and int8 in training."""
     import dataclasses
+    import functools
 
     import keras
 
@@ -94,7 +89,10 @@ def quantize(
     _check(model, labels, chosen, run)
     train_data = None
     if chosen.epochs:
-        train_data = training_data(chosen, data, chosen.batch_size, size, resize, seed)
+        train_data = functools.partial(
+            training_data, chosen, data, chosen.batch_size, size, resize, seed
+        )
+        train_data(0)  # what is wrong with the data shows before anything is done
     validation_data = plain_data(chosen, data, "val", size)
     calibration = plain_data(chosen, data, "train", resize)
     recipe = dataclasses.asdict(chosen)
@@ -111,7 +109,7 @@ def quantize(
         "preset": recipe,
         **options,
     }
-    with new_run(out, config, labels) as folder:
+    with new_run(out, config, labels, resume=True) as folder:
         trained = None
         if chosen.epochs:
             teacher = model if distil else None

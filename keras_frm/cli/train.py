@@ -1,17 +1,39 @@
 """`keras-frm train`: a model from labelled images."""
 
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, PresetName, Size, at_least_one_pixel
+from keras_frm.cli.options import (
+    ContrastiveWeight,
+    Data,
+    LearningRate,
+    PresetName,
+    Size,
+    at_least_one_pixel,
+    at_least_zero,
+)
+from keras_frm.cli.resumed_options import options_of_run, to_store
 
 
 def train(
+    ctx: typer.Context,
     preset: PresetName = "cityscapes",
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("runs/train"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Run folder to make, or to go on in.",
+            is_eager=True,
+            callback=options_of_run,
+        ),
+    ] = Path("runs/train"),
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on in a run folder.")
+    ] = True,
     backbone: Annotated[
         str, typer.Option(help="van_tiny, van_small, van_base or van_large.")
     ] = "van_small",
@@ -22,7 +44,12 @@ def train(
         Path | None, typer.Option(help="Start from .keras, .weights.h5 or VAN .pth.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images in a step, of all devices.")
+    ] = None,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Steps whose gradients make one update.")
+    ] = 1,
     crop: Size = None,
     resize: Annotated[
         tuple[int, int] | None,
@@ -31,41 +58,77 @@ def train(
             callback=at_least_one_pixel,
         ),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    contrastive_weight: Annotated[float | None, typer.Option(help="lambda")] = None,
+    learning_rate: LearningRate = None,
+    backbone_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of the backbone's learning rate.", callback=at_least_zero
+        ),
+    ] = None,
+    contrastive_weight: ContrastiveWeight = None,
+    weight_ema: Annotated[
+        float | None,
+        typer.Option(
+            help="Momentum of a moving average of the weights, such as 0.999.",
+            callback=at_least_zero,
+        ),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="float32, mixed_float16 or mixed_bfloat16.")
     ] = "float32",
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many epochs without a better mIoU."),
+    ] = None,
+    devices: Annotated[
+        str, typer.Option(help="one, all, or a number; TF_CONFIG names machines.")
+    ] = "one",
+    steps_per_execution: Annotated[
+        int, typer.Option(min=1, help="Steps between looks at the training.")
+    ] = 1,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            help="Minutes between checkpoints within an epoch.", callback=at_least_zero
+        ),
+    ] = 10.0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder to keep decoded images in.")
+    ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Same bits each time; slower.")
+    ] = False,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Train a model; what is not given comes from the preset."""
-    import dataclasses
+    """Train a model; what is not given comes from the preset.
 
+    In a run folder with a checkpoint the training goes on, with the options it was
+    started with; --fresh refuses that.
+    """
     import keras
 
-    from keras_frm.cli.datasets import chosen_preset, plain_data, training_data
+    from keras_frm.cli.datasets import chosen_preset, plain_data, training_stream
     from keras_frm.models.build import build_model
     from keras_frm.optimizers.recipe import recipe
+    from keras_frm.training.checkpoint import newest_position
+    from keras_frm.training.distribution import distribution
     from keras_frm.training.run_folder import new_run
     from keras_frm.training.train import train as fit
 
+    # Several machines must find each other before anything else uses TensorFlow.
+    spread = distribution(devices)
     keras.utils.set_random_seed(seed)
-    chosen = chosen_preset(preset, data)
+    if deterministic:
+        _use_deterministic_operations()
     given = {
         "epochs": epochs,
         "batch_size": batch_size,
         "crop": crop,
         "learning_rate": learning_rate,
         "contrastive_weight": contrastive_weight,
+        "weight_ema": weight_ema,
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    chosen = dataclasses.replace(chosen, **given)
-    train_data = training_data(
-        chosen, data, chosen.batch_size, chosen.crop, resize, seed
-    )
-    # Images of one size can be validated in batches.
-    validation_batch = chosen.batch_size if resize else 1
-    validation_data = plain_data(chosen, data, "val", resize, validation_batch)
+    chosen = _replaced(chosen_preset(preset, data), given)
     network = {
         "backbone": backbone,
         "context": None if context == "none" else context,
@@ -73,20 +136,40 @@ def train(
         "decoder_width": decoder_width,
         "dtype": precision,
     }
-    model = build_model(chosen, weights=weights, **network)
-    model.compile(**recipe(chosen))
-    settings = dataclasses.asdict(chosen)
-    settings.pop("labels")
+    options = to_store(ctx.params)
     config = {
         "command": "train",
         "data": str(data),
         "resize": resize,
         "seed": seed,
-        "weights": str(weights) if weights else None,
+        "weights": options.get("weights"),
         "network": network,
-        "preset": settings,
+        "preset": _settings(chosen),
+        "accumulate": accumulate,
+        "backbone_rate": backbone_rate,
+        "options": options,
     }
-    with new_run(out, config, chosen.labels) as folder:
+    with new_run(out, config, chosen.labels, resume) as folder:
+        position = newest_position(folder)
+        if position is not None and position.finished:
+            print(_finished(folder, position))
+            return
+        train_data = functools.partial(
+            training_stream, spread, chosen, data, resize, seed, cache
+        )
+        train_data(0)  # what is wrong with the data shows before anything is built
+        # Images of one size can be validated in batches.
+        validation_batch = chosen.batch_size if resize else 1
+        validation_data = plain_data(chosen, data, "val", resize, validation_batch)
+        with spread.scope():
+            # What goes on has its own weights, wherever the first ones are by now.
+            start = weights if position is None else None
+            model = build_model(chosen, weights=start, **network)
+            arguments = recipe(chosen, backbone_multiplier=backbone_rate)
+            if accumulate > 1:
+                arguments["optimizer"].gradient_accumulation_steps = accumulate
+            model.compile(**arguments, steps_per_execution=steps_per_execution)
+        print(_effective_batch(chosen.batch_size, accumulate, spread.replicas))
         fit(
             model,
             train_data,
@@ -94,5 +177,47 @@ def train(
             folder,
             chosen.labels,
             epochs=chosen.epochs,
+            patience=patience,
+            checkpoint_minutes=checkpoint_every,
+            spread=spread,
         )
     print(f"best and last weights, log and curves are in {folder}")
+
+
+def _use_deterministic_operations():
+    """Let TensorFlow compute the same bits each time."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def _replaced(chosen, given):
+    """Return a preset with what was given in the place of its own."""
+    given = {key: value for key, value in given.items() if value is not None}
+    return dataclasses.replace(chosen, **given)
+
+
+def _settings(chosen):
+    """Return a preset as JSON can hold it; the classes are kept elsewhere."""
+    settings = dataclasses.asdict(chosen)
+    settings.pop("labels")
+    return settings
+
+
+def _finished(folder, position):
+    """Say that a training is finished, and how good it got."""
+    plural = "s" * (position.epoch != 1)
+    line = f"{folder} is finished after {position.epoch} epoch{plural}"
+    if position.best_epoch is None:
+        return line
+    best = f"{position.best:.4f} in epoch {position.best_epoch + 1}"
+    return f"{line}; the best mean IoU was {best}"
+
+
+def _effective_batch(batch_size, accumulate, replicas):
+    """Say how many images an update of the weights comes from."""
+    return (
+        f"effective batch: {batch_size * accumulate} images ({batch_size} in a step on "
+        f"{replicas} device{'s' * (replicas > 1)}, {accumulate} "
+        f"step{'s' * (accumulate > 1)} for an update)"
+    )

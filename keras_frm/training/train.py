@@ -20,12 +20,14 @@ from keras_frm.training.best import BestAndLast
 from keras_frm.training.board import Board
 from keras_frm.training.checkpoint import newest_checkpoint, newest_name
 from keras_frm.training.curves import Curves
+from keras_frm.training.distribution import Distribution
 from keras_frm.training.early_stop import EarlyStop
 from keras_frm.training.position import Position
 from keras_frm.training.progress import TrainingProgress
 from keras_frm.training.resume import KeepCheckpoints, ResumedEpoch
 from keras_frm.training.run_folder import LOG
 from keras_frm.training.samples import Samples
+from keras_frm.training.steps import batch_size_of, check_steps, stream_from
 from keras_frm.training.stop import StopOnNonFinite, StopSignals
 
 CHECKPOINT_MINUTES = 10.0
@@ -41,7 +43,7 @@ def train(
     epochs: int,
     patience: int | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
-    is_chief: bool = True,
+    spread: Distribution | None = None,
 ) -> keras.callbacks.History:
     """Fit a compiled model and keep log, curves, samples and weights in a run folder.
 
@@ -60,7 +62,7 @@ def train(
         epochs: Number of epochs, those before included.
         patience: Epochs without a better mean IoU after which it stops; None for all.
         checkpoint_minutes: Time between checkpoints within an epoch.
-        is_chief: Whether this process writes; of several workers one does.
+        spread: The devices, None for one. Of several workers the first writes.
 
     Returns:
         What `fit` returns; empty where the training was finished before.
@@ -69,12 +71,14 @@ def train(
         ValueError: No checkpoint is whole, or it is of another training; or too many
             steps in a row were not finite.
         DataError: A file cannot be read any more; the last checkpoint stays.
+        WorkerLostError: Another worker is gone.
         OSError: The disk is full.
     """
+    spread = spread or Distribution(tf.distribute.get_strategy())
     checkpoint = newest_checkpoint(folder)
     position = checkpoint.position if checkpoint else Position()
-    stream = _stream(train_data, position.global_step)
-    _check_steps(checkpoint, stream.steps_per_epoch, model.steps_per_execution)
+    stream = stream_from(train_data, position.global_step)
+    check_steps(checkpoint, stream.steps_per_epoch, model.steps_per_execution)
     position = dataclasses.replace(position, steps_per_epoch=stream.steps_per_epoch)
     variables.build_for_training(model)
     if checkpoint:
@@ -83,14 +87,14 @@ def train(
         history = keras.callbacks.History()
         history.on_train_begin()
         return history
-    if is_chief:
+    if spread.is_chief:
         write_bytes(folder / LOG, position.log.encode())
 
-    progress = TrainingProgress(_batch_size(stream), position)
+    progress = TrainingProgress(batch_size_of(stream), position)
     # Loss scaling wraps the optimizer that averages.
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     average = AveragedWeights() if optimizer.use_ema else None
-    written = folder if is_chief else None
+    written = folder if spread.is_chief else None
     best = BestAndLast(written, average, position)
     with StopSignals() as signals:
         keep = KeepCheckpoints(
@@ -102,19 +106,25 @@ def train(
             ResumedEpoch(position, checkpoint.variables if checkpoint else []),
             StopOnNonFinite(position, getattr(stream, "files_of", None)),
             LearningRateLog(),
-            *([keras.callbacks.CSVLogger(folder / LOG, append=True)] * is_chief),
+            *(
+                [keras.callbacks.CSVLogger(folder / LOG, append=True)]
+                if written
+                else []
+            ),
             best,
             *([EarlyStop(best, patience, progress.say)] if patience else []),
-            *(_pictures(folder, validation_data, labels, epochs) if is_chief else []),
+            *(_pictures(folder, validation_data, labels, epochs) if written else []),
             progress,
             *([average] if average else []),
             keep,
         ]
-        with progress.progress, _planned(model, epochs * stream.steps_per_epoch):
+        planned = _planned(model, epochs * stream.steps_per_epoch)
+        with progress.progress, planned, spread.watching():
             if checkpoint:
                 progress.say(_going_on(checkpoint))
             try:
-                return _fit(model, stream, validation_data, position, epochs, callbacks)
+                validated = spread.evaluated(validation_data, labels.ignore_label)
+                return _fit(model, stream, validated, position, epochs, callbacks)
             except Exception as error:
                 _explain(error, folder)
                 raise
@@ -127,41 +137,6 @@ def _going_on(checkpoint):
         f"going on from {checkpoint.path}: {position.step} of "
         f"{position.steps_per_epoch} steps of epoch {position.epoch + 1} are done"
     )
-
-
-def _stream(train_data, first_step):
-    """Return endless batches from a step on, with `steps_per_epoch`."""
-    if callable(train_data):
-        return train_data(first_step)
-    steps = int(train_data.cardinality())
-    if steps < 1:
-        raise ValueError(
-            "The length of the training data is unknown or 0; pass a dataset of known "
-            "length, or a function from the first step to a stream."
-        )
-    stream = train_data.repeat().skip(first_step)
-    stream.steps_per_epoch = steps
-    return stream
-
-
-def _batch_size(stream):
-    """Return the number of images in a step, None where it is not known."""
-    images = stream.element_spec[0]
-    return images.shape[0] if isinstance(images, tf.TensorSpec) else None
-
-
-def _check_steps(checkpoint, steps, steps_per_execution):
-    """Raise a ValueError where the steps of an epoch do not fit."""
-    if checkpoint and checkpoint.position.steps_per_epoch != steps:
-        raise ValueError(
-            f"{checkpoint.path} has {checkpoint.position.steps_per_epoch} steps in an "
-            f"epoch and the data have {steps}; use the same data, or another --out."
-        )
-    if steps % steps_per_execution:
-        raise ValueError(
-            f"{steps_per_execution} steps per execution do not divide the {steps} "
-            "steps of an epoch; choose a divisor."
-        )
 
 
 def _pictures(folder, validation_data, labels, epochs):
