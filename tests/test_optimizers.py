@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tiny import Rates
+from tiny import Rates, tiny_model
 
+from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
 from keras_frm.optimizers.recipe import recipe
@@ -88,6 +89,125 @@ def test_sgd_config_round_trip():
     assert copy.get_config() == optimizer.get_config()
     assert copy.l2 == 0.5
     np.testing.assert_array_equal(train(copy), train(optimizer))
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_ten_steps_of_a_network_equal_a_transcription_in_float64(accumulated):
+    """Momentum, coupled decay and poly, on two layers and a batch for each step."""
+    random = np.random.default_rng(2)
+    images = random.normal(size=(10, 4, 3))
+    targets = random.normal(size=(10, 4, 2))
+    start = [random.normal(size=shape) for shape in ((3, 5), (5,), (5, 2), (2,))]
+
+    def slopes(weights, x, y):
+        """Return the gradients of the mean squared error, by the chain rule."""
+        first, first_bias, second, second_bias = weights
+        hidden = np.tanh(x @ first + first_bias)  # (B, 5)
+        error = 2 * (hidden @ second + second_bias - y) / y.size  # (B, 2)
+        back = (error @ second.T) * (1 - hidden**2)  # (B, 5)
+        return [x.T @ back, back.sum(0), hidden.T @ error, error.sum(0)]
+
+    expected = [weight.copy() for weight in start]
+    velocity = [np.zeros_like(weight) for weight in start]
+    sums = [np.zeros_like(weight) for weight in start]
+    for step, (x, y) in enumerate(zip(images, targets, strict=True)):
+        each = slopes(expected, x, y)
+        sums = [total + g for total, g in zip(sums, each, strict=True)]
+        if (step + 1) % accumulated:
+            continue
+        rate = 0.2 * (1 - step / 10) ** 0.9
+        for i, weight in enumerate(expected):
+            slope = sums[i] / accumulated + 0.05 * weight
+            velocity[i] = 0.9 * velocity[i] - rate * slope
+            expected[i] = weight + velocity[i]
+        sums = [np.zeros_like(weight) for weight in start]
+
+    layers = [keras.layers.Dense(5, "tanh"), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.set_weights(start)
+    steps = accumulated if accumulated > 1 else None
+    optimizer = CoupledSGD(
+        PolyDecay(0.2, total_steps=10),
+        momentum=0.9,
+        l2=0.05,
+        gradient_accumulation_steps=steps,
+    )
+    model.compile(optimizer, "mse")
+    for x, y in zip(images, targets, strict=True):
+        model.train_on_batch(x.astype("float32"), y.astype("float32"))
+    for weight, wanted, first in zip(model.get_weights(), expected, start, strict=True):
+        assert np.abs(wanted - first).max() > 0.05
+        np.testing.assert_allclose(weight, wanted, rtol=1e-5, atol=1e-6)
+
+
+# === Accumulation ===
+
+
+@pytest.mark.parametrize("cls", [CoupledSGD, AdamW])
+@pytest.mark.parametrize("options", [{}, {"use_ema": True}, {"clipnorm": 0.1}])
+def test_accumulation_has_the_numbers_of_keras(cls, options):
+    base = keras.optimizers.AdamW if cls is AdamW else keras.optimizers.SGD
+    options = {"weight_decay": 0.1, "gradient_accumulation_steps": 3, **options}
+    ours, theirs = cls(0.05, **options), base(0.05, **options)
+    np.testing.assert_allclose(train(ours, 8), train(theirs, 8), rtol=1e-6)
+    for left, right in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(left.numpy(), right.numpy(), rtol=1e-6)
+
+
+def test_accumulation_refuses_to_overwrite_weights_by_their_average():
+    optimizer = CoupledSGD(
+        0.1, use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=2
+    )
+    with pytest.raises(ValueError, match="leave one of them out"):
+        train(optimizer, 1)
+
+
+# === A rate of the backbone's own ===
+
+
+@pytest.mark.parametrize("cls", [CoupledSGD, AdamW])
+@pytest.mark.parametrize("factor", [0.0, 0.1, None])
+def test_backbone_takes_steps_of_its_rate(cls, factor):
+    """As if its weights were trained by another optimizer."""
+    decay = {"l2": 0.3, "momentum": 0.9} if cls is CoupledSGD else {"weight_decay": 0.3}
+    together = cls(0.05, backbone_multiplier=factor, **decay)
+    with keras.name_scope("backbone"):
+        ours = keras.Variable([1.0, -2.0], name="kernel")
+    other = keras.Variable([1.0, -2.0], name="backbones_kernel")
+    alone, rest = (keras.Variable([1.0, -2.0], name="kernel") for _ in range(2))
+    scaled = cls(0.05 * (1.0 if factor is None else factor), **decay)
+    plain = cls(0.05, **decay)
+    for slope in ([0.5, 1.0], [-0.2, 0.4], [0.1, 0.1]):
+        slope = tf.constant(slope)
+        together.apply([slope, slope], [ours, other])
+        scaled.apply([slope], [alone])
+        plain.apply([slope], [rest])
+    np.testing.assert_allclose(ours.numpy(), alone.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(other.numpy(), rest.numpy(), rtol=1e-6)
+
+
+def test_backbone_of_a_network_is_found():
+    model = tiny_model(num_classes=3, contrastive_weight=0.0)
+    optimizer = recipe("camvid", backbone_multiplier=0.1)["optimizer"]
+    optimizer.build(model.trainable_variables)
+    rates = [float(optimizer.rate_of(v, 1.0)) for v in model.trainable_variables]
+    expected = model.network.get_layer("backbone").trainable_variables
+    assert rates.count(0.1) == len(expected) > 0
+    assert rates.count(1.0) == len(rates) - len(expected) > 0
+
+
+def test_multiplier_without_a_backbone():
+    with pytest.raises(ValueError, match="no weight has 'backbone' in its path"):
+        train(CoupledSGD(0.1, backbone_multiplier=0.1), 1)
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "camvid"])
+def test_multiplier_is_serialised(name):
+    optimizer = recipe(name, backbone_multiplier=0.25)["optimizer"]
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(copy) is type(optimizer)
+    assert copy.backbone_multiplier == 0.25
+    assert recipe(name)["optimizer"].backbone_multiplier is None
 
 
 # === The poly rule ===
