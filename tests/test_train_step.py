@@ -6,7 +6,10 @@ import pytest
 import tensorflow as tf
 from tiny import Rates, assert_same_weights, batch, tiny_model, toy_model, weights_of
 
+from keras_frm.layers import BilinearUpsampling
+from keras_frm.layers.tfmot_quantizer import MovingRange
 from keras_frm.losses import CrossEntropy
+from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
 
@@ -275,6 +278,31 @@ def test_bad_step_leaves_batch_norms_and_follows_the_others():
             assert each.skipped_in_a_row == 1
         each.train_on_batch(images, labels)
     assert_same_weights(model, expected, rtol=0, atol=0)
+
+
+def test_bad_step_leaves_the_ranges_of_quantised_training():
+    pytest.importorskip("tf_keras")
+    images, labels = batch()
+    images = images.astype("float32")
+    image = keras.Input((None, None, 3), name="image")
+    x = MovingRange(0.0, 255.0)(image)
+    x = keras.layers.Conv2D(4, 4, 4, name="decoder")(x)  # (B, H / 4, W / 4, 4)
+    x = MovingRange(-1.0, 1.0, freeze_after=9)(x)
+    logits = keras.layers.Conv2D(3, 1, name="classifier")(x)
+    network = keras.Model(image, BilinearUpsampling()(logits, image))
+    model = QuantizedSegmentationModel(network, contrastive_weight=0.0)
+    model.compile(keras.optimizers.SGD(0.1), metrics=[])
+    model.train_on_batch(images, labels)
+    before = everything(model)
+    assert any("minimum" in path for path in before)
+    model.train_on_batch(images * np.float32(np.nan), labels)
+    assert model.skipped_in_a_row == 1
+    assert some_changed(before, everything(model)) == []
+    model.train_on_batch(images, labels)
+    moved = some_changed(before, everything(model))
+    assert {path for path in before if "maximum" in path or "steps" in path} <= set(
+        moved
+    )
 
 
 def test_gradients_alone_can_be_bad():
