@@ -6,6 +6,7 @@ import keras
 
 from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.normalization import batch_norm, conv_initializer
+from keras_frm.layers.rematerialize import rematerialized
 from keras_frm.layers.van_block import VANBlock
 
 # Name -> widths, MLP ratios and depths of the four stages (B0..B3).
@@ -104,6 +105,9 @@ class VAN(CompositeLayer):
         drop_path_rate: Drop path of the last block; it rises linearly from 0.
         layer_norm_epsilon: Epsilon of the LayerNorm that ends a stage: 1e-6 in the
             classification code and its weights, 1e-5 in the segmentation code.
+        rematerialize: Whether training keeps the inputs of the blocks only and
+            computes the rest again for the gradients: the same numbers, less memory,
+            more time.
 
     Input: (B, H, W, C) floating point. Output: a list of the four stages' features,
     at strides 4, 8, 16 and 32 (sizes round up).
@@ -123,6 +127,7 @@ class VAN(CompositeLayer):
         depths: Sequence[int],
         drop_path_rate: float = 0.1,
         layer_norm_epsilon: float = 1e-6,
+        rematerialize: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -136,6 +141,7 @@ class VAN(CompositeLayer):
         self.depths = tuple(depths)
         self.drop_path_rate = drop_path_rate
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.rematerialize = rematerialize
         self.patch_embeddings = [
             OverlapPatchEmbedding(
                 dim,
@@ -213,7 +219,10 @@ class VAN(CompositeLayer):
         for embedding, blocks, norm in self.stages():
             x = embedding(x, training=training)  # half the size, a quarter at first
             for block in blocks:
-                x = block(x, training=training)
+                if training and self.rematerialize:
+                    x = rematerialized(block, x, training=True)
+                else:
+                    x = block(x, training=training)
             x = norm(x)
             features.append(x)
         return features
@@ -233,4 +242,5 @@ class VAN(CompositeLayer):
             "depths": self.depths,
             "drop_path_rate": self.drop_path_rate,
             "layer_norm_epsilon": self.layer_norm_epsilon,
+            "rematerialize": self.rematerialize,
         }

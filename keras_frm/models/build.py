@@ -20,6 +20,7 @@ def build_model(
     weights: str | os.PathLike | None = None,
     decoder_width: int = 128,
     drop_path_rate: float = 0.1,
+    rematerialize: bool = False,
     contrastive_weight: float | None = None,
     temperature: float | None = None,
     embedding_dim: int = 256,
@@ -40,6 +41,8 @@ def build_model(
             VAN checkpoint (`.pth`, `.pth.tar`) for the backbone. None starts at random.
         decoder_width: Channels of the decoder.
         drop_path_rate: Largest drop path rate of a backbone given by name.
+        rematerialize: Whether a backbone given by name computes its blocks twice in
+            training: less memory for large crops, more time, the same numbers.
         contrastive_weight: Weight of the contrastive loss, the preset's by default.
         temperature: Temperature of the contrastive loss, the preset's by default.
         embedding_dim: Channels of the embedding head, which only training has.
@@ -66,6 +69,7 @@ def build_model(
         alignment=alignment,
         decoder_width=decoder_width,
         drop_path_rate=drop_path_rate,
+        rematerialize=rematerialize,
         input_shape=input_shape,
         dtype=dtype,
     )

@@ -28,6 +28,7 @@ def build_network(
     alignment: str = "bilinear",
     decoder_width: int = 128,
     drop_path_rate: float = 0.1,
+    rematerialize: bool = False,
     input_shape: tuple[int | None, int | None, int] = (None, None, 3),
     dtype=None,
     name: str = "frm_segmenter",
@@ -42,6 +43,7 @@ def build_network(
         alignment: "bilinear" or "flow", see `FPNDecoder`.
         decoder_width: Channels of the decoder.
         drop_path_rate: Largest drop path rate of a backbone given by name.
+        rematerialize: See `VAN`; of a backbone given by name.
         input_shape: Height, width and 3; None where unknown.
         dtype: Dtype policy of all layers, the global one by default. Logits are
             float32 in any case.
@@ -70,7 +72,11 @@ def build_network(
     )
     if isinstance(backbone, str):
         backbone = VAN.from_variant(
-            backbone, drop_path_rate=drop_path_rate, dtype=dtype, name="backbone"
+            backbone,
+            drop_path_rate=drop_path_rate,
+            rematerialize=rematerialize,
+            dtype=dtype,
+            name="backbone",
         )
     decoder = FPNDecoder(decoder_width, alignment, dtype=dtype, name="decoder")
     classifier = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="classifier")
