@@ -104,12 +104,7 @@ def plain(chosen):
     validation = model.evaluate(
         validation_data(chosen, images, labels), verbose=0, return_dict=True
     )
-    results |= {f"val/{name}": value for name, value in validation.items()}
-    metric = next(m for m in model.metrics if m.name == "mean_iou")
-    counts = np.arange(CLASSES**2 + 1)
-    assign_total(metric.variables[0], counts, chosen.strategy)
-    results["restored"] = tf.convert_to_tensor(metric.variables[0]).numpy() - counts
-    return results
+    return results | {f"val/{name}": value for name, value in validation.items()}
 
 
 def contrastive(chosen):
@@ -145,6 +140,27 @@ def overflow(chosen):
     return fit(chosen, model, optimizer, images, labels, 12)
 
 
+def restored_counts(chosen):
+    """What a metric holds after its counts were put back."""
+    with chosen.scope():
+        (variable,) = MeanIoU(CLASSES).variables
+    counts = np.arange(CLASSES**2 + 1)
+    assign_total(variable, counts, chosen.strategy)
+    return {"counts": tf.convert_to_tensor(variable).numpy()}
+
+
+def made_outside(chosen):
+    """What is said of a metric that the replicas would not share."""
+    with chosen.scope():
+        model = toy_model(CLASSES, contrastive_weight=0.0)
+    message = ""
+    try:
+        model.compile(metrics=[MeanIoU(CLASSES)])
+    except ValueError as error:
+        message = str(error)
+    return {"message": message}
+
+
 def everything(chosen):
     """All scenarios with an end, in one process."""
     results = {}
@@ -174,6 +190,8 @@ FINITE = {
     "broken_float16": lambda chosen: broken_step(chosen, "mixed_float16"),
     "accumulated": lambda chosen: broken_step(chosen, gradient_accumulation_steps=2),
     "overflow": overflow,
+    "restored": restored_counts,
+    "outside": made_outside,
 }
 SCENARIOS = {"everything": everything, "endless": endless, **FINITE}
 

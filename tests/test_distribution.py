@@ -186,7 +186,14 @@ def test_overflow_on_one_replica_halves_the_scale_of_all(results, setup):
 @pytest.mark.parametrize("setup", ["one", *SETUPS])
 def test_counts_of_a_metric_are_restored_exactly(results, setup):
     for each in results[setup]:
-        assert not each["plain/restored"].any()
+        np.testing.assert_array_equal(each["restored/counts"], np.arange(10))
+
+
+@pytest.mark.slow
+def test_metric_made_outside_of_the_scope_is_refused(results):
+    assert results["one"][0]["outside/message"] == ""
+    for each in results["mirrored"] + results["workers"]:
+        assert "mean_iou/counts was made outside" in str(each["outside/message"])
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ class ReplicatedModel(keras.Model):
         if self.replicas == 1:
             return
         made_here = self.distribute_strategy.extended.variable_created_in_scope
-        variables = [v for metric in self.metrics for v in metric.variables]
+        given = [m for m in keras.tree.flatten(metrics) if hasattr(m, "variables")]
+        variables = [v for metric in [*self.metrics, *given] for v in metric.variables]
         variables += self.optimizer.variables if self.optimizer else []
         outside = [v.path for v in variables if not made_here(v.value)]
         if outside:
