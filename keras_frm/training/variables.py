@@ -19,7 +19,11 @@ def gather(model: SegmentationModel) -> list[np.ndarray]:
     Returns:
         One array for each variable, in the order in which the model was built.
     """
-    return [keras.ops.convert_to_numpy(v) for v in _variables(model)]
+    own = _ids_of_accumulators(model)
+    return [
+        _mean_of_copies(model, v) if id(v) in own else keras.ops.convert_to_numpy(v)
+        for v in _variables(model)
+    ]
 
 
 def restore(model: SegmentationModel, arrays: list[np.ndarray], origin: str) -> None:
@@ -73,6 +77,24 @@ def build_for_training(model: SegmentationModel) -> None:
 
     model.distribute_strategy.run(feed_metrics)
     model.reset_metrics()
+
+
+def _ids_of_accumulators(model):
+    """Return the ids of the variables that each replica has its own value of.
+
+    The replicas' accumulated gradients are summed at the update only.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.gradient_accumulation_steps:
+        return set()
+    return {id(variable) for variable in optimizer._accumulated_gradients}
+
+
+def _mean_of_copies(model, variable):
+    """Return what has the same sum when all replicas of this machine get it."""
+    strategy = model.distribute_strategy
+    copies = strategy.experimental_local_results(variable.value)
+    return np.mean([copy.numpy() for copy in copies], axis=0)
 
 
 def _variables(model):
