@@ -4,7 +4,7 @@
 
 VAN-small, FRM, bilinear FPN, 19 classes, float32, cross-entropy, SGD with momentum and
 coupled weight decay, drop path off; the same weights, batch and crop. Two processes
-live side by side and take steps in turn, each with two threads on the same two cores,
+live side by side and take steps in turn, each with as many threads on the same cores,
 so the ratio inside a round holds on a noisy machine. Parameters and the losses of all
 steps are compared: they must be equal for the ratio to mean anything. PYTHON has torch
 2.13. Writes results/train_step.csv.
@@ -36,7 +36,7 @@ def write_batch(path, count, height, width):
     np.savez(path, images=images, labels=labels, classes=CLASSES)
 
 
-def keras_process(batch, weights):
+def keras_process(batch, weights, threads):
     """Take a step for each line of standard input, having written the weights."""
     import keras
     import tensorflow as tf
@@ -45,8 +45,8 @@ def keras_process(batch, weights):
     from keras_frm.losses import CrossEntropy
     from keras_frm.optimizers.coupled_sgd import CoupledSGD
 
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
     keras.utils.set_random_seed(0)
     model = keras_frm.build_model(
         "cityscapes", contrastive_weight=0.0, drop_path_rate=0.0
@@ -73,13 +73,13 @@ def keras_process(batch, weights):
 class Trainer:
     """A process that trains a step when told to."""
 
-    def __init__(self, command):
+    def __init__(self, command, threads=THREADS):
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(THREADS)},
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
         self.ready = self.answer()
 
@@ -113,11 +113,14 @@ def measure(text, folder, arguments):
     batch, weights = folder / f"{text}.npz", folder / f"{text}.weights.npz"
     write_batch(batch, *(int(side) for side in text.split("x")))
     ours = [sys.executable, __file__, "--keras", str(batch), str(weights)]
+    ours.append(str(arguments.threads))
     # -P: a neighbour, profile.py, would stand before the library's module.
     theirs = [arguments.torch_python, "-P", str(HERE / "torch_step.py")]
-    theirs += [str(batch), str(weights), str(THREADS)]
-    trainers = [Trainer(ours)]  # it writes the weights
-    trainers.append(Trainer(theirs + ["--compile"] * arguments.compile))
+    theirs += [str(batch), str(weights), str(arguments.threads)]
+    trainers = [Trainer(ours, arguments.threads)]  # it writes the weights
+    trainers.append(
+        Trainer(theirs + ["--compile"] * arguments.compile, arguments.threads)
+    )
     if trainers[0].ready["parameters"] != trainers[1].ready["parameters"]:
         sys.exit(f"not the same network: {[t.ready for t in trainers]}")
     rounds = [
@@ -145,7 +148,7 @@ def measure(text, folder, arguments):
         "first_losses": " ".join(f"{loss:.6f}" for loss in losses[0]),
         "largest_loss_difference": float(f"{np.abs(np.diff(losses)).max():.2g}"),
         "versions": "; ".join(trainer.ready["version"] for trainer in trainers),
-        "threads": THREADS,
+        "threads": arguments.threads,
     }
     for trainer in trainers:
         trainer.end()
@@ -159,12 +162,13 @@ def main():
     parser.add_argument("--sizes", nargs="+", default=["2x256x256", "4x352x480"])
     parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--out", type=Path, default=HERE / "train_step.csv")
-    parser.add_argument("--keras", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--keras", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
     if arguments.keras:
         keras_process(*arguments.keras)
         return

@@ -1,4 +1,4 @@
-"""`keras-frm benchmark`: latency, memory and accuracy of model files."""
+"""`keras-frm benchmark`: model files, or a training step."""
 
 import itertools
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, Size, Split
+from keras_frm.cli.options import Data, Size, Split, at_least_one_pixel
 from keras_frm.progress import timed_progress
 
 
 def benchmark(
     models: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help="Files (.tflite, .keras, .onnx) and run folders; the others are "
             "compared with the first."
         ),
-    ],
+    ] = None,
     data: Data = None,
     preset: Annotated[
         str | None,
@@ -33,12 +33,48 @@ def benchmark(
     out: Annotated[
         Path | None, typer.Option(help="Folder for benchmark.csv, .md and .png.")
     ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Time the training step of a network.")
+    ] = False,
+    backbone: Annotated[
+        str,
+        typer.Option(help="With --train: van_tiny, van_small, van_base, van_large."),
+    ] = "van_small",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="With --train (default: the preset's).")
+    ] = None,
+    crop: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            help="With --train: height and width (default: the preset's).",
+            callback=at_least_one_pixel,
+        ),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="With --train: float32, mixed_float16 or mixed_bfloat16."),
+    ] = "float32",
+    rematerialize: Annotated[
+        bool,
+        typer.Option(
+            "--rematerialize", help="With --train: compute twice, for less memory."
+        ),
+    ] = False,
 ) -> None:
     """Compare model files: latency, memory, size, agreement and mean IoU.
 
     Without --data the masks are compared on synthetic scenes. --size is for files
-    that take any size.
+    that take any size. With --train no file is taken: a step's input (of --data),
+    forward pass, backward pass and update are timed.
     """
+    if train == bool(models):
+        raise typer.BadParameter(
+            "give model files to compare, or --train without a file"
+        )
+    if train:
+        options = (backbone, batch_size, crop, precision, rematerialize)
+        _benchmark_training(preset or "cityscapes", data, threads, runs, out, *options)
+        return
     from keras_frm.evaluation import benchmark_report
     from keras_frm.evaluation.benchmark import benchmark as measure
 
@@ -68,6 +104,42 @@ def benchmark(
     print(benchmark_report.to_text(result), end="")
     if out is not None:
         print(f"tables and picture are in {benchmark_report.save(result, out)}")
+
+
+def _benchmark_training(
+    preset, data, threads, runs, out, backbone, batch_size, crop, precision, remat
+) -> None:
+    """Time the training step of a new network and print its parts."""
+    from keras_frm.evaluation.tensorflow_threads import limit_threads
+
+    threads = limit_threads(threads)
+    from keras_frm.cli.datasets import chosen_preset, training_data
+    from keras_frm.evaluation import train_benchmark_report
+    from keras_frm.evaluation.train_benchmark import benchmark_training
+    from keras_frm.models.build import build_model
+
+    chosen = chosen_preset(preset, data)
+    batch_size, crop = batch_size or chosen.batch_size, crop or chosen.crop
+    batches = None
+    if data is not None or chosen.dataset == "synthetic":
+        batches = training_data(chosen, data, batch_size, crop, None, 0, first_step=0)
+    model = build_model(chosen, backbone=backbone, rematerialize=remat, dtype=precision)
+    model.compile()
+    with timed_progress() as bar:
+        task = bar.add_task("training steps", total=runs + 2)
+        result = benchmark_training(
+            model,
+            crop,
+            batch_size,
+            batches=batches,
+            network=f"{backbone}, rematerialized" if remat else backbone,
+            runs=runs,
+            threads=threads,
+            on_round=lambda: bar.advance(task),
+        )
+    print(train_benchmark_report.to_text(result), end="")
+    if out is not None:
+        print(f"the table is in {train_benchmark_report.save(result, out)}")
 
 
 def _dataset(preset, data, split, limit) -> dict:
