@@ -95,6 +95,9 @@ def train(
     cache: Annotated[
         Path | None, typer.Option(help="Folder to keep decoded images in.")
     ] = None,
+    rematerialize: Annotated[
+        bool, typer.Option("--rematerialize", help="Less memory, more time.")
+    ] = False,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Same bits each time; slower.")
     ] = False,
@@ -164,7 +167,9 @@ def train(
         with spread.scope():
             # What goes on has its own weights, wherever the first ones are by now.
             start = weights if position is None else None
-            model = build_model(chosen, weights=start, **network)
+            model = build_model(
+                chosen, weights=start, rematerialize=rematerialize, **network
+            )
             arguments = recipe(chosen, backbone_multiplier=backbone_rate)
             if accumulate > 1:
                 arguments["optimizer"].gradient_accumulation_steps = accumulate
