@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "build_model": "keras_frm.models.build",
     "SegmentationModel": "keras_frm.models.segmentation_model",
+    "load_model": "keras_frm.models.weights",
     "load_van_weights": "keras_frm.models.van_weights",
     "profile": "keras_frm.models.profile",
     "layers": "keras_frm.layers",

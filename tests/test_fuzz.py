@@ -1,14 +1,19 @@
+"""Damaged model files and images: every failure is a named error."""
+
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from tflite_files import SIZE, float_logits, int8_logits, uint8_mask
 
+from keras_frm import export_tflite
 from keras_frm.data.labels import LabelSet
+from keras_frm.deploy.sample_images import scenes
 from keras_frm.runtime.file_metadata import FileMetadata, attach
 
 SCRIPT = Path(__file__).with_name("fuzz_files.py")
@@ -36,18 +41,47 @@ def folder(tmp_path_factory):
     [(0, 60, 60), pytest.param(1, 500, 200, marks=pytest.mark.slow)],
 )
 def test_damaged_files_give_named_errors(seed, files, images, folder, tmp_path):
+    found = fuzz(
+        *(seed, files, images),
+        *sorted(folder.glob("*.tflite")),
+        *("--image", *sorted(folder.glob("image.*")), "--folder", tmp_path),
+    )
+    assert {name for name, _ in found} == {"none", "ModelFileError", "DataError"}
+    assert sum(int(count) for _, count in found) == files + images
+
+
+@pytest.mark.slow
+def test_damaged_files_of_integers_alone(tmp_path):
+    """The operations that only `int8_full` brings, its LayerNorm and softmax."""
+    image = keras.Input((*SIZE, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.LayerNormalization(epsilon=1e-6)(
+        keras.layers.Conv2D(8, 3, padding="same")(x)
+    )
+    x = keras.layers.Softmax()(keras.layers.Conv2D(8, 1)(x))
+    network = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
+    path = tmp_path / "full.tflite"
+    export_tflite(
+        network,
+        path,
+        input_shape=SIZE,
+        precision="int8_full",
+        representative_data=scenes(SIZE, 2),
+        min_agreement=0,
+    )
+    found = dict(fuzz(2, 300, 0, path, "--folder", tmp_path))
+    assert set(found) == {"none", "ModelFileError"}
+    assert sum(map(int, found.values())) == 300
+
+
+def fuzz(*arguments):
+    """Damage files in a process of its own; return (error, how often) pairs."""
     done = subprocess.run(
-        [
-            *(sys.executable, SCRIPT, str(seed), str(files), str(images)),
-            *sorted(folder.glob("*.tflite")),
-            *("--image", *sorted(folder.glob("image.*")), "--folder", tmp_path),
-        ],
+        [sys.executable, SCRIPT, *map(str, arguments)],
         env={"PYTHONPATH": str(SCRIPT.parents[1]), "PATH": ""},
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = re.findall(r"'(\w+)': (\d+)", done.stdout)
-    assert {name for name, _ in found} == {"none", "ModelFileError", "DataError"}
-    assert sum(int(count) for _, count in found) == files + images
+    return re.findall(r"'(\w+)': (\d+)", done.stdout)

@@ -937,10 +937,17 @@ def test_layer_norm_in_integer_operations(channels, options):
 
 def test_layer_norm_of_equal_channels_is_its_offset():
     x = image(channels=4)
-    model = graph_of(x, layers.LayerNormalization()(x))
+    model = graph_of(x, layers.LayerNormalization(epsilon=1e-6)(x))
     actual = integer_layer_norm(model)(np.full((1, *SIZE, 4), 7.0))
     expected = np.broadcast_to(model.layers[1].beta, (1, *SIZE, 4))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_layer_norm_with_a_large_epsilon_is_refused():
+    x = image(channels=4)
+    norm = layers.LayerNormalization(epsilon=1e-3, name="norm")
+    with pytest.raises(ValueError, match=r"'norm' .* 4 channels.*'int8' keeps it"):
+        integer_layer_norm(graph_of(x, norm(x)))
 
 
 def layer_norm_over_the_image(x):

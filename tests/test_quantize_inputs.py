@@ -69,6 +69,21 @@ def test_model_that_is_not_built():
     assert is_quantization_aware(quantize_aware(model, representative_data=IMAGES))
 
 
+class Doubled(layers.Layer):
+    """A layer of the user's own, not registered."""
+
+    def call(self, x):
+        return 2 * x
+
+
+def test_layer_that_is_not_registered():
+    x = image()
+    line = refusal(keras.Model(x, conv("only")(Doubled()(x)), name="own"))
+    assert "'own'" in line
+    assert "Doubled" in line
+    assert "register_keras_serializable" in line
+
+
 @pytest.mark.parametrize("called", [False, True])
 def test_model_that_is_subclassed_only(called):
     model = Subclassed()

@@ -99,6 +99,14 @@ def test_model_without_contrastive_loss_has_no_head(run, tmp_path):
     assert model.embedding_head.units == 256  # a new one
 
 
+def test_head_of_another_size_is_kept(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    other = SegmentationModel(run[2].network, PRESET, embedding_dim=7)
+    run_folder.save_model(other, folder / "last.keras")
+    model, _ = run_folder.load_trainable(folder, PRESET)
+    assert same(model.embedding_head, other.embedding_head)
+
+
 def test_run_without_a_last(run, tmp_path):
     folder = shutil.copytree(run[0], tmp_path / "run")
     (folder / "last.keras").unlink()
@@ -161,13 +169,16 @@ def test_no_settings(run, tmp_path):
                 {"resize": ["a", "b"]},
                 {"resize": {"height": 32}},
                 {"resize": [None, 32]},
+                {"resize": [0, 32]},
+                {"preset": {"contrastive_weight": -1}},
+                {"preset": {"contrastive_weight": "1"}},
                 {"preset": "camvid"},
                 {"preset": ["camvid"]},
                 {"preset": None},
             )
         ),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_damaged_settings(text, tmp_path):
     path = tmp_path / "config.json"

@@ -73,7 +73,10 @@ def quantize(
     size = size or resize
     if size is None:
         raise ValueError("Pass --size: the height and width that the file will take.")
-    preset = preset or settings.get("preset", {}).get("name")
+    own = settings.get("preset", {})
+    preset = preset or own.get("name")
+    if contrastive_weight is None:
+        contrastive_weight = own.get("contrastive_weight")
     if preset is None:
         raise ValueError(f"{run} names no preset; pass --preset.")
     given = {

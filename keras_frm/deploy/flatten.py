@@ -93,9 +93,22 @@ def plain_network(model: keras.Model) -> keras.Model:
 
 def _float32_copy(network):
     """Return a copy that computes in float32."""
-    copy = type(network).from_config(_as_float32(network.get_config()))
+    try:
+        copy = type(network).from_config(_as_float32(network.get_config()))
+    # A configuration may fail in any way inside the layer's own code.
+    except Exception as error:
+        raise ValueError(
+            f"Model '{network.name}' cannot be copied from its configuration: "
+            f"{_cause(error)}. Register its own layers "
+            "(keras.saving.register_keras_serializable) and give them get_config()."
+        ) from error
     copy.set_weights(network.get_weights())
     return copy
+
+
+def _cause(error):
+    """Return the first sentence of an error; Keras repeats whole configurations."""
+    return str(error).strip().partition("\n")[0].partition(". ")[0][:200]
 
 
 def _as_float32(config):

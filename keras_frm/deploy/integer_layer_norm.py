@@ -8,6 +8,9 @@ from keras import ops
 from keras_frm.deploy.graph import Graph, named, rebuild
 from keras_frm.deploy.scale_to_depthwise import depthwise_affine
 
+# From here on the converter makes no L2_NORMALIZATION, but float operations.
+_EPSILON_LIMIT = 1e-3
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class UnitLength(keras.layers.Layer):
@@ -57,6 +60,9 @@ def integer_layer_norm(model: keras.Model) -> keras.Model:
 
     Returns:
         A model without LayerNorms on (B, H, W, C).
+
+    Raises:
+        ValueError: The epsilon of a LayerNorm is too large for TFLite's operation.
     """
     replacements = {}
     for call in Graph(model).calls:
@@ -71,6 +77,12 @@ def integer_layer_norm(model: keras.Model) -> keras.Model:
 def _in_operations(layer, channels):
     """Return a function that computes a LayerNorm in operations."""
     name = layer.name
+    if channels * layer.epsilon >= _EPSILON_LIMIT:
+        raise ValueError(
+            f"LayerNorm '{name}' has epsilon={layer.epsilon} and {channels} channels; "
+            f"without float their product must be below {_EPSILON_LIMIT}. "
+            "precision='int8' keeps it in float."
+        )
     root = np.sqrt(channels)
     gamma = root * np.ones(channels)
     if layer.scale:

@@ -55,16 +55,28 @@ def load_network(path: str | os.PathLike) -> keras.Model:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or holds something else.
     """
-    model = load_model(path)
+    model = load_model(path, compile=False)
     return model.network if isinstance(model, SegmentationModel) else model
 
 
-def load_model(path: str | os.PathLike) -> keras.Model:
-    """Load a `.keras` file as it was saved, not compiled, in safe mode.
+def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
+    """Load a `.keras` file as it was saved, in safe mode: nothing in it is executed.
+
+    `keras.models.load_model` does the same where the file's layers are imported, which
+    `import keras_frm` alone does not do.
+
+    Args:
+        path: A file that `save` wrote.
+        compile: Whether a compiled model comes back compiled, to train it further.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or holds something else.
+
+    Example:
+    >>> load_model("model.keras")
+    Traceback (most recent call last):
+    FileNotFoundError: There is no model at model.keras.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,7 +84,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is damaged or is not a .keras file.")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
     # An untrusted file can fail in any way inside the loader.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:_LONGEST_REASON]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -136,20 +137,25 @@ def load_trainable(
     path = Path(path)
     known = (path if path.is_dir() else path.parent) / CONFIG
     network, labels = load_trained(path, None if known.is_file() else chosen.labels)
+    head = _embedding_head(path / LAST) if chosen.contrastive_weight else None
+    size = {} if head is None else {"embedding_dim": head.units}
     model = SegmentationModel(
         network,
         dataclasses.replace(chosen, labels=labels),
         contrastive_weight=chosen.contrastive_weight,
         temperature=chosen.temperature,
+        **size,
     )
-    last = path / LAST
-    if chosen.contrastive_weight and last.is_file():
-        trained = load_model(last)
-        head = getattr(trained, "embedding_head", None)
-        shapes = [weight.shape for weight in model.embedding_head.weights]
-        if head is not None and [weight.shape for weight in head.weights] == shapes:
-            model.embedding_head.set_weights(head.get_weights())
+    if head is not None:
+        model.embedding_head.set_weights(head.get_weights())
     return model, labels
+
+
+def _embedding_head(path):
+    """Return the embedding head of a trained model, None where there is none."""
+    if not path.is_file():
+        return None
+    return getattr(load_model(path, compile=False), "embedding_head", None)
 
 
 def load_settings(path: str | os.PathLike) -> dict:
@@ -169,8 +175,13 @@ def load_settings(path: str | os.PathLike) -> dict:
         resize, recipe = content.get("resize"), content.get("preset", {})
         if resize is not None:
             content["resize"] = (int(resize[0]), int(resize[1]))
+            if min(content["resize"]) < 1:
+                raise ValueError(f"its resize is {resize}")
         if not isinstance(recipe, dict):
             raise TypeError("its preset is no table")
+        weight = recipe.get("contrastive_weight", 0)
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"its contrastive_weight is {weight}")
     except (
         AttributeError,
         ValueError,
