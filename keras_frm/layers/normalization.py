@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_frm.layers.fused_batch_norm import BatchNormalization
+
 
 def batch_norm(name: str, dtype) -> keras.layers.BatchNormalization:
     """Return a BatchNorm with the reference's epsilon 1e-5 and momentum.
@@ -12,9 +14,7 @@ def batch_norm(name: str, dtype) -> keras.layers.BatchNormalization:
         name: Name of the layer.
         dtype: Dtype policy of the layer that owns it.
     """
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=name, dtype=dtype
-    )
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
 
 
 def synchronize_batch_norms(network: keras.Model, wanted: bool) -> None:
