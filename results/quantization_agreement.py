@@ -1,0 +1,95 @@
+"""The int8 file of a run of `keras-frm quantize` beside the graph that was trained.
+
+python results/quantization_agreement.py RUN CAMVID_FOLDER [--every 6] [--out FILE]
+
+Of every so many test images: the share of pixels with the same class, and how far the
+logits at the head's own resolution are apart, in steps of their range. Writes
+results/quantization/agreement.csv.
+"""
+
+import argparse
+import csv
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frm import export_tflite, load_dataset
+from keras_frm.layers import FakeQuant
+from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.runtime.model_io import read_input, read_output
+from keras_frm.training.run_folder import load_trained
+
+
+def runner(path):
+    """Return a function from an image to what a file gives, decoded."""
+    interpreter = load_interpreter(path.read_bytes(), 2)
+    taken, given = read_input(interpreter, None), read_output(interpreter, None)
+
+    def run(image):
+        interpreter.set_tensor(taken.index, taken.prepare(image))
+        interpreter.invoke()
+        return given.decode(interpreter.get_tensor(given.index))
+
+    return run
+
+
+def exported(network, labels, size, **output):
+    """Return a function that runs the network's int8 file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frm.tflite"
+        export_tflite(
+            network, path, input_shape=size, precision="int8", labels=labels, **output
+        )
+        return runner(path)
+
+
+def main():
+    """Compare, write the table, print the means."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--every", type=int, default=6)
+    default = Path(__file__).with_name("quantization") / "agreement.csv"
+    parser.add_argument("--out", type=Path, default=default)
+    arguments = parser.parse_args()
+    network, labels = load_trained(arguments.run)
+    size = network.input.shape[1:3]
+    head = [layer for layer in network.layers if isinstance(layer, FakeQuant)][-1]
+    low, high = (float(end) for end in head.ends())
+    step = (high - low) / 255
+    mask_of = exported(network, labels, size)
+    logits_of = exported(network, labels, size, output="logits", output_stride=4)
+    graph = tf.function(keras.Model(network.input, [network.output, head.output]))
+    images = load_dataset(
+        *("camvid", arguments.data, "test"), batch_size=1, resize=size
+    ).enumerate()
+    rows = []
+    for index, (image, _) in images.as_numpy_iterator():
+        if index % arguments.every:
+            continue
+        whole, small = (y[0].numpy() for y in graph(tf.cast(image, tf.float32)))
+        apart = np.abs(logits_of(image[0]) - small) / step  # (h, w, C)
+        rows.append(
+            {
+                "image": index,
+                "same_class": np.mean(mask_of(image[0]) == whole.argmax(-1)),
+                "within_1_step": np.mean(apart <= 1.01),
+                "within_2_steps": np.mean(apart <= 2.01),
+                "rms_steps": np.sqrt(np.mean(np.square(apart))),
+            }
+        )
+    with arguments.out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        print(name, f"mean {np.mean(values):.4f}, median {np.median(values):.4f},")
+        print(f"  least {np.min(values):.4f}, largest {np.max(values):.4f}")
+
+
+if __name__ == "__main__":
+    main()
