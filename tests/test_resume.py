@@ -101,7 +101,7 @@ def test_killed_after_a_checkpoint_in_mid_epoch(tmp_path, whole):
     assert_same_end(tmp_path / "run", whole)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_anywhere(seed, tmp_path, whole):
     step = random.Random(seed).randrange(1, EPOCHS * STEPS + 1)
@@ -109,7 +109,7 @@ def test_killed_anywhere(seed, tmp_path, whole):
     assert_same_end(tmp_path / "run", whole)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("place", "number"), [("step", 7), ("validation", 5)])
 def test_killed_with_averaged_weights(place, number, tmp_path, whole_averaged):
     options = {**AVERAGED, "minutes": 0.0}
@@ -117,7 +117,7 @@ def test_killed_with_averaged_weights(place, number, tmp_path, whole_averaged):
     assert_same_end(tmp_path / "run", whole_averaged)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kill", "code"), [("TERM", 0), ("INT", 130)], ids=["TERM", "INT"]
 )
