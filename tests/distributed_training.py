@@ -149,16 +149,19 @@ def restored_counts(chosen):
     return {"counts": tf.convert_to_tensor(variable).numpy()}
 
 
-def made_outside(chosen):
-    """What is said of a metric that the replicas would not share."""
+def refused(chosen):
+    """What is said of compiling what replicas cannot share or do."""
     with chosen.scope():
         model = toy_model(CLASSES, contrastive_weight=0.0)
-    message = ""
-    try:
-        model.compile(metrics=[MeanIoU(CLASSES)])
-    except ValueError as error:
-        message = str(error)
-    return {"message": message}
+    wrong = {"outside": {"metrics": [MeanIoU(CLASSES)]}, "at_once": {"metrics": []}}
+    wrong["at_once"]["steps_per_execution"] = 2
+    messages = dict.fromkeys(wrong, "")
+    for name, arguments in wrong.items():
+        try:
+            model.compile(**arguments)
+        except ValueError as error:
+            messages[name] = str(error)
+    return messages
 
 
 def everything(chosen):
@@ -191,7 +194,7 @@ FINITE = {
     "accumulated": lambda chosen: broken_step(chosen, gradient_accumulation_steps=2),
     "overflow": overflow,
     "restored": restored_counts,
-    "outside": made_outside,
+    "refused": refused,
 }
 SCENARIOS = {"everything": everything, "endless": endless, **FINITE}
 

@@ -190,10 +190,12 @@ def test_counts_of_a_metric_are_restored_exactly(results, setup):
 
 
 @pytest.mark.slow
-def test_metric_made_outside_of_the_scope_is_refused(results):
-    assert results["one"][0]["outside/message"] == ""
+def test_what_replicas_cannot_share_or_do_is_refused(results):
+    assert results["one"][0]["refused/outside"] == ""
+    assert results["one"][0]["refused/at_once"] == ""
     for each in results["mirrored"] + results["workers"]:
-        assert "mean_iou/counts was made outside" in str(each["outside/message"])
+        assert "mean_iou/counts was made outside" in str(each["refused/outside"])
+        assert "`steps_per_execution` must be 1 on 2" in str(each["refused/at_once"])
 
 
 @pytest.mark.slow

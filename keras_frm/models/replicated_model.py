@@ -16,6 +16,12 @@ class ReplicatedModel(keras.Model):
             super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         if self.replicas == 1:
             return
+        if self.steps_per_execution > 1:
+            # TensorFlow 2.21 loses inputs of the loop over a distributed iterator.
+            raise ValueError(
+                f"`steps_per_execution` must be 1 on {self.replicas} devices; Keras "
+                "cannot run several steps at once there."
+            )
         made_here = self.distribute_strategy.extended.variable_created_in_scope
         given = [m for m in keras.tree.flatten(metrics) if hasattr(m, "variables")]
         variables = [v for metric in [*self.metrics, *given] for v in metric.variables]
