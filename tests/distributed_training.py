@@ -1,7 +1,8 @@
 """Trainings that test_distribution.py runs in processes of their own.
 
-python distributed_training.py DEVICES CPUS SCENARIO FOLDER, with TF_CONFIG for several
-workers. Every worker writes FOLDER/<worker>.npz and prints what it did last.
+python distributed_training.py DEVICES CPUS SCENARIOS FOLDER, with TF_CONFIG for several
+workers; SCENARIOS are names with commas between them. Every worker writes
+FOLDER/<worker>.npz and prints what it did last.
 """
 
 import sys
@@ -21,15 +22,18 @@ from keras_frm.training.distribution import Distribution, assign_total, distribu
 BATCH, STEPS, CLASSES = 8, 20, 3
 
 
-def main(devices, cpus, scenario, folder):
+def main(devices, cpus, scenarios, folder):
     if int(cpus) > 1:
         logical = [tf.config.LogicalDeviceConfiguration()] * int(cpus)
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, logical)
     chosen = distribution(devices)
-    keras.utils.set_random_seed(3)
+    results = {}
     with chosen.watching():
-        results = SCENARIOS[scenario](chosen)
+        for name in scenarios.split(","):
+            keras.utils.set_random_seed(3)
+            found = SCENARIOS[name](chosen) or {}
+            results |= {f"{name}/{key}": value for key, value in found.items()}
     print("done:", chosen.worker, chosen.workers, chosen.replicas, chosen.is_chief)
     if results:
         np.savez(Path(folder) / f"{chosen.worker}.npz", **results)
@@ -164,15 +168,6 @@ def refused(chosen):
     return messages
 
 
-def everything(chosen):
-    """All scenarios with an end, in one process."""
-    results = {}
-    for name, scenario in FINITE.items():
-        keras.utils.set_random_seed(3)
-        results |= {f"{name}/{key}": x for key, x in scenario(chosen).items()}
-    return results
-
-
 def endless(chosen):
     """Train until the process is killed."""
     images, labels = examples(size=(16, 24))
@@ -186,7 +181,7 @@ def endless(chosen):
     model.fit(data, epochs=10**6, steps_per_epoch=5, verbose=0, callbacks=[say])
 
 
-FINITE = {
+SCENARIOS = {
     "plain": plain,
     "contrastive": contrastive,
     "broken": broken_step,
@@ -195,8 +190,8 @@ FINITE = {
     "overflow": overflow,
     "restored": restored_counts,
     "refused": refused,
+    "endless": endless,
 }
-SCENARIOS = {"everything": everything, "endless": endless, **FINITE}
 
 
 if __name__ == "__main__":

@@ -26,9 +26,13 @@ SCRIPT = Path(__file__).parent / "distributed_training.py"
 # Seconds; a process takes about 60 of two idle cores.
 TIMEOUT = 540
 SETUPS = ("mirrored", "workers")
+SCENARIOS = (
+    *("plain", "contrastive", "broken", "broken_float16"),
+    *("accumulated", "overflow", "restored", "refused"),
+)
 
 
-def start(folder, scenario, devices="one", cpus=1, cluster=None, worker=0):
+def start(folder, scenarios, devices="one", cpus=1, cluster=None, worker=0):
     """Start a training and return its process."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["PYTHONPATH"] = f"{SCRIPT.parents[1]}:{SCRIPT.parent}"
@@ -38,20 +42,20 @@ def start(folder, scenario, devices="one", cpus=1, cluster=None, worker=0):
         content = {"cluster": {"worker": cluster}, "task": task}
         environment["TF_CONFIG"] = json.dumps(content)
     return subprocess.Popen(
-        [sys.executable, SCRIPT, devices, str(cpus), scenario, folder],
+        [sys.executable, SCRIPT, devices, str(cpus), scenarios, folder],
         env=environment,
         stdout=open(folder / f"{worker}.out", "w"),
         stderr=open(folder / f"{worker}.err", "w"),
     )
 
 
-def start_workers(folder, scenario):
+def start_workers(folder, scenarios):
     """Start two workers on free ports."""
     with socket.socket() as first, socket.socket() as second:
         for each in (first, second):
             each.bind(("localhost", 0))
         cluster = [f"localhost:{each.getsockname()[1]}" for each in (first, second)]
-    return [start(folder, scenario, cluster=cluster, worker=i) for i in range(2)]
+    return [start(folder, scenarios, cluster=cluster, worker=i) for i in range(2)]
 
 
 def finish(folder, processes):
@@ -70,14 +74,23 @@ def finish(folder, processes):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What one device, two devices and each of two workers have come to."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", *SETUPS)}
-    everything = "everything"
-    one = finish(folders["one"], [start(folders["one"], everything)])
-    folder = folders["mirrored"]
-    mirrored = finish(folder, [start(folder, everything, devices="all", cpus=2)])
-    folder = folders["workers"]
-    workers = finish(folder, start_workers(folder, everything))
-    return {"one": one, "mirrored": mirrored, "workers": workers}
+    return trained_everywhere(tmp_path_factory, ",".join(SCENARIOS))
+
+
+@pytest.fixture(scope="module")
+def small_results(tmp_path_factory):
+    """The same of one scenario on a network of two convolutions."""
+    return trained_everywhere(tmp_path_factory, "broken")
+
+
+def trained_everywhere(tmp_path_factory, scenarios):
+    """Train on one device, on two, and on two workers; return what each has written."""
+    one, mirrored, workers = (tmp_path_factory.mktemp(n) for n in ("one", *SETUPS))
+    return {
+        "one": finish(one, [start(one, scenarios)]),
+        "mirrored": finish(mirrored, [start(mirrored, scenarios, "all", cpus=2)]),
+        "workers": finish(workers, start_workers(workers, scenarios)),
+    }
 
 
 def part(results, setup, scenario, kind):
@@ -108,9 +121,32 @@ def weights(results, setup, scenario):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setup", SETUPS)
-@pytest.mark.parametrize("scenario", ["plain", "broken", "accumulated", "overflow"])
+def test_small_network_trains_as_on_one_device(small_results, setup):
+    """With unequal numbers of valid pixels, none in a replica, and a bad step."""
+    assert_same_weights(small_results, setup, "broken")
+    assert_same_logs(small_results, setup, "broken")
+
+
+same_training = pytest.mark.parametrize(
+    "scenario", ["plain", "broken", "accumulated", "overflow"]
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("setup", SETUPS)
+@same_training
 def test_same_weights_as_on_one_device(results, setup, scenario):
-    """With unequal numbers of valid pixels, and with none in a replica."""
+    assert_same_weights(results, setup, scenario)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("setup", SETUPS)
+@same_training
+def test_same_logs_as_on_one_device(results, setup, scenario):
+    assert_same_logs(results, setup, scenario)
+
+
+def assert_same_weights(results, setup, scenario):
     (expected,) = weights(results, "one", scenario)
     replicas = weights(results, setup, scenario)
     assert len(replicas) == 2
@@ -121,10 +157,7 @@ def test_same_weights_as_on_one_device(results, setup, scenario):
             np.testing.assert_allclose(value, expected[index], 0, 2e-5 * max(size, 1))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("setup", SETUPS)
-@pytest.mark.parametrize("scenario", ["plain", "broken", "accumulated", "overflow"])
-def test_same_logs_as_on_one_device(results, setup, scenario):
+def assert_same_logs(results, setup, scenario):
     (expected,) = part(results, "one", scenario, "log/")
     assert f"{scenario}/log/mean_iou" in expected
     for logs in part(results, setup, scenario, "log/"):
@@ -133,7 +166,7 @@ def test_same_logs_as_on_one_device(results, setup, scenario):
             np.testing.assert_allclose(values, expected[name], 1e-5, err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setup", SETUPS)
 def test_same_mean_iou_of_a_number_of_images_that_cannot_be_divided(results, setup):
     (expected,) = part(results, "one", "plain", "val/mean_iou")
@@ -141,7 +174,7 @@ def test_same_mean_iou_of_a_number_of_images_that_cannot_be_divided(results, set
         assert values == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["plain", "contrastive", "broken_float16"])
 @pytest.mark.parametrize("setup", SETUPS)
 def test_replicas_hold_the_same(results, setup, scenario):
@@ -151,7 +184,7 @@ def test_replicas_hold_the_same(results, setup, scenario):
         np.testing.assert_array_equal(value, second[index])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setup", SETUPS)
 def test_contrastive_loss_of_replicas(results, setup):
     for logs in part(results, setup, "contrastive", "log/"):
@@ -161,7 +194,7 @@ def test_contrastive_loss_of_replicas(results, setup):
         assert (logs["contrastive/log/contrastive"][:3] > 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setup", ["one", *SETUPS])
 @pytest.mark.parametrize("scenario", ["broken", "broken_float16", "accumulated"])
 def test_a_step_that_is_bad_on_one_replica_is_skipped_by_all(results, setup, scenario):
@@ -174,7 +207,7 @@ def test_a_step_that_is_bad_on_one_replica_is_skipped_by_all(results, setup, sce
         assert each[f"{scenario}/skipped_in_a_row"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setup", ["one", *SETUPS])
 def test_overflow_on_one_replica_halves_the_scale_of_all(results, setup):
     for each in results[setup]:
@@ -182,14 +215,14 @@ def test_overflow_on_one_replica_halves_the_scale_of_all(results, setup):
         assert each["overflow/log/skipped_steps"].sum() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setup", ["one", *SETUPS])
 def test_counts_of_a_metric_are_restored_exactly(results, setup):
     for each in results[setup]:
         np.testing.assert_array_equal(each["restored/counts"], np.arange(10))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_replicas_cannot_share_or_do_is_refused(results):
     assert results["one"][0]["refused/outside"] == ""
     assert results["one"][0]["refused/at_once"] == ""

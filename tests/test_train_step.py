@@ -205,7 +205,7 @@ def test_parts_that_are_given_replace_the_recipes():
     model = toy_model(preset="camvid", contrastive_weight=0.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"], run_eagerly=True)
-    assert model.optimizer.name == "adam"
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
     logs = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert set(logs) == {"loss", "cross_entropy", "accuracy"}
     log_p = tf.nn.log_softmax(model(images)).numpy()

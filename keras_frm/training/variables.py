@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.training.distribution import assign_total
 
 
 def gather(model: SegmentationModel) -> list[np.ndarray]:
@@ -44,8 +45,11 @@ def restore(model: SegmentationModel, arrays: list[np.ndarray], origin: str) -> 
             f"{origin} holds the training of another network or optimizer; build "
             "the model as it was, or name another run folder with --out."
         )
+    metrics = {id(v) for v in _metric_variables(model)}
     for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)
+        if id(variable) not in metrics:
+            variable.assign(array)
+    restore_metrics(model, arrays)
 
 
 def gather_metrics(model: SegmentationModel) -> list[np.ndarray]:
@@ -57,7 +61,7 @@ def restore_metrics(model: SegmentationModel, arrays: list[np.ndarray]) -> None:
     """Put back what `gather_metrics` returned, or the end of what `gather` did."""
     variables = _metric_variables(model)
     for variable, array in zip(variables, arrays[-len(variables) :], strict=True):
-        variable.assign(array)
+        assign_total(variable, array, model.distribute_strategy)
 
 
 def build_for_training(model: SegmentationModel) -> None:
