@@ -36,6 +36,24 @@ def chosen_preset(name: str, data: Path | None) -> Preset:
     )
 
 
+def with_given(chosen: Preset, given: dict) -> Preset:
+    """Return a preset with what the command line gives in the place of its own.
+
+    Args:
+        chosen: The preset.
+        given: Field -> value, None where an option was not given.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    return dataclasses.replace(chosen, **given)
+
+
+def settings_of(chosen: Preset) -> dict:
+    """Return a preset as JSON can hold it, for a run folder that keeps the classes."""
+    settings = dataclasses.asdict(chosen)
+    settings.pop("labels")
+    return settings
+
+
 def training_data(
     chosen: Preset,
     data: Path | None,

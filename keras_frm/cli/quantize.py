@@ -56,12 +56,17 @@ def quantize(
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train for int8 and compare float, int8 after training and int8 in training."""
-    import dataclasses
     import functools
 
     import keras
 
-    from keras_frm.cli.datasets import chosen_preset, plain_data, training_data
+    from keras_frm.cli.datasets import (
+        chosen_preset,
+        plain_data,
+        settings_of,
+        training_data,
+        with_given,
+    )
     from keras_frm.presets import quantization_preset
     from keras_frm.training.run_folder import load_settings, load_trainable, new_run
 
@@ -80,14 +85,14 @@ def quantize(
     if preset is None:
         raise ValueError(f"{run} names no preset; pass --preset.")
     given = {
+        "crop": tuple(size),
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "contrastive_weight": contrastive_weight,
     }
-    given = {key: value for key, value in given.items() if value is not None}
     chosen = quantization_preset(chosen_preset(str(preset), data))
-    chosen = dataclasses.replace(chosen, crop=tuple(size), **given)
+    chosen = with_given(chosen, given)
     model, labels = load_trainable(run, chosen)
     _check(model, labels, chosen, run)
     train_data = None
@@ -98,8 +103,6 @@ def quantize(
         train_data(0)  # what is wrong with the data shows before anything is done
     validation_data = plain_data(chosen, data, "val", size)
     calibration = plain_data(chosen, data, "train", resize)
-    recipe = dataclasses.asdict(chosen)
-    recipe.pop("labels")
     options = {"freeze_after": freeze_after, "keep_float": keep_float or ()}
     config = {
         "command": "quantize",
@@ -109,7 +112,7 @@ def quantize(
         "resize": resize,
         "seed": seed,
         "distil": distil,
-        "preset": recipe,
+        "preset": settings_of(chosen),
         **options,
     }
     with new_run(out, config, labels, resume=True) as folder:

@@ -1,6 +1,5 @@
 """`keras-frm train`: a model from labelled images."""
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Annotated
@@ -110,7 +109,13 @@ def train(
     """
     import keras
 
-    from keras_frm.cli.datasets import chosen_preset, plain_data, training_stream
+    from keras_frm.cli.datasets import (
+        chosen_preset,
+        plain_data,
+        settings_of,
+        training_stream,
+        with_given,
+    )
     from keras_frm.models.build import build_model
     from keras_frm.optimizers.recipe import recipe
     from keras_frm.training.checkpoint import newest_position
@@ -131,7 +136,7 @@ def train(
         "contrastive_weight": contrastive_weight,
         "weight_ema": weight_ema,
     }
-    chosen = _replaced(chosen_preset(preset, data), given)
+    chosen = with_given(chosen_preset(preset, data), given)
     network = {
         "backbone": backbone,
         "context": None if context == "none" else context,
@@ -147,7 +152,7 @@ def train(
         "seed": seed,
         "weights": options.get("weights"),
         "network": network,
-        "preset": _settings(chosen),
+        "preset": settings_of(chosen),
         "accumulate": accumulate,
         "backbone_rate": backbone_rate,
         "options": options,
@@ -194,19 +199,6 @@ def _use_deterministic_operations():
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-
-
-def _replaced(chosen, given):
-    """Return a preset with what was given in the place of its own."""
-    given = {key: value for key, value in given.items() if value is not None}
-    return dataclasses.replace(chosen, **given)
-
-
-def _settings(chosen):
-    """Return a preset as JSON can hold it; the classes are kept elsewhere."""
-    settings = dataclasses.asdict(chosen)
-    settings.pop("labels")
-    return settings
 
 
 def _finished(folder, position):

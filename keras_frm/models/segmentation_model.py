@@ -18,7 +18,7 @@ from keras_frm.optimizers.finite_step import (
     apply_or_restore,
     checked_gradients,
 )
-from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
+from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
 from keras_frm.optimizers.recipe import recipe
 from keras_frm.presets import Preset
 
@@ -135,10 +135,8 @@ class SegmentationModel(ReplicatedModel):
             call.arguments["x"] = with_class_weights(
                 call.arguments.get("x"), class_weight, self.num_classes
             )
-        # Loss scaling wraps the optimizer that has the schedule.
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        schedule = getattr(optimizer, "_learning_rate", None)
-        if isinstance(schedule, PolyDecay) and schedule.total_steps is None:
+        schedule = unplanned_schedule(self.optimizer)
+        if schedule is not None:
             plan = PlanLearningRate(schedule, call.arguments.get("initial_epoch", 0))
             given = call.arguments.get("callbacks") or []
             call.arguments["callbacks"] = [plan, *given]

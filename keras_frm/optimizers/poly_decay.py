@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.optimizers.loss_scaling import without_loss_scaling
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -79,6 +81,22 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+def unplanned_schedule(optimizer: keras.Optimizer | None) -> PolyDecay | None:
+    """Return an optimizer's `PolyDecay` that waits for a plan, None without one.
+
+    Args:
+        optimizer: A model's optimizer, or None.
+
+    Example:
+    >>> schedule = PolyDecay(0.1)
+    >>> unplanned_schedule(keras.optimizers.SGD(schedule)) is schedule
+    True
+    """
+    schedule = getattr(without_loss_scaling(optimizer), "_learning_rate", None)
+    is_unplanned = isinstance(schedule, PolyDecay) and schedule.total_steps is None
+    return schedule if is_unplanned else None
+
+
 class PlanLearningRate(keras.callbacks.Callback):
     """Spread an unplanned `PolyDecay` over the steps of a `fit`, for that `fit` only.
 
@@ -101,9 +119,7 @@ class PlanLearningRate(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        # Loss scaling wraps the optimizer that has the schedule.
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        optimizer = without_loss_scaling(self.model.optimizer)
         # `iterations` counts updates, the schedule counts steps.
         per_update = optimizer.gradient_accumulation_steps or 1
         # A mirrored variable is no number before it is a tensor.

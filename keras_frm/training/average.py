@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_frm.optimizers.loss_scaling import without_loss_scaling
+
 
 class AveragedWeights(keras.callbacks.Callback):
     """Swap weights and their moving average before and after a validation.
@@ -41,10 +43,7 @@ class AveragedWeights(keras.callbacks.Callback):
         """Swap weights and average, unless they are as wanted."""
         if self._is_in == wanted:
             return
-        # Loss scaling wraps the optimizer that averages.
-        optimizer = getattr(
-            self.model.optimizer, "inner_optimizer", self.model.optimizer
-        )
+        optimizer = without_loss_scaling(self.model.optimizer)
         for weight, average in zip(
             self.model.trainable_variables,
             optimizer._model_variables_moving_average,

@@ -12,7 +12,8 @@ import tensorflow as tf
 from keras_frm.data.labels import LabelSet
 from keras_frm.data.pipeline import data_error
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.optimizers.poly_decay import PolyDecay
+from keras_frm.optimizers.loss_scaling import without_loss_scaling
+from keras_frm.optimizers.poly_decay import unplanned_schedule
 from keras_frm.runtime.files import write_bytes
 from keras_frm.training import variables
 from keras_frm.training.average import AveragedWeights
@@ -91,9 +92,8 @@ def train(
         write_bytes(folder / LOG, position.log.encode())
 
     progress = TrainingProgress(batch_size_of(stream), position)
-    # Loss scaling wraps the optimizer that averages.
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    average = AveragedWeights() if optimizer.use_ema else None
+    is_averaged = without_loss_scaling(model.optimizer).use_ema
+    average = AveragedWeights() if is_averaged else None
     written = folder if spread.is_chief else None
     best = BestAndLast(written, average, position)
     with StopSignals() as signals:
@@ -149,9 +149,8 @@ def _pictures(folder, validation_data, labels, epochs):
 @contextlib.contextmanager
 def _planned(model, steps) -> Iterator[None]:
     """Spread an unplanned learning rate over all steps while the block runs."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    schedule = getattr(optimizer, "_learning_rate", None)
-    if not isinstance(schedule, PolyDecay) or schedule.total_steps is not None:
+    schedule = unplanned_schedule(model.optimizer)
+    if schedule is None:
         yield
         return
     schedule.plan(steps)

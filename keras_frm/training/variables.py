@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.training.distribution import assign_total
 
 
@@ -88,7 +89,7 @@ def _ids_of_accumulators(model):
 
     The replicas' accumulated gradients are summed at the update only.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = without_loss_scaling(model.optimizer)
     if not optimizer.gradient_accumulation_steps:
         return set()
     return {id(variable) for variable in optimizer._accumulated_gradients}
