@@ -383,6 +383,25 @@ def test_sample_images_are_resized_and_counted():
     assert len(images_of(endless, (4, 6), 3)) == 3
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bool"])
+@pytest.mark.parametrize("size", [(4, 6), (2, 2)], ids=["same size", "resized"])
+def test_sample_image_in_fractions_of_one(dtype, size):
+    """It would become black, and ranges and agreement those of black images."""
+    image = np.zeros((4, 6, 3), dtype)
+    image[1, 2] = 1 if dtype == "bool" else 0.75
+    with pytest.raises(ValueError, match=r"Image 2 .* multiply by 255") as caught:
+        images_of([np.full((2, 4, 6, 3), 9), image], size, 9)
+    assert "\n" not in str(caught.value)
+    assert f"{dtype} numbers from 0 to {image.max():g}" in str(caught.value)
+
+
+def test_sample_image_that_is_really_dark():
+    dark = np.zeros((4, 6, 3), np.uint8)
+    dark[1, 2] = 1
+    (found,) = images_of([dark], (4, 6), 9)
+    np.testing.assert_array_equal(found, dark)
+
+
 # === check_operations ===
 
 
