@@ -96,7 +96,7 @@ def test_model_that_is_subclassed_only(called):
 
 
 def test_what_is_no_model():
-    assert "load_model" in refusal("runs/best.keras")
+    assert "keras_frm.load_model" in refusal("runs/best.keras")
 
 
 def test_model_that_is_quantised_already():
@@ -190,6 +190,20 @@ def test_calibration_images_with_wrong_numbers(wrong):
     assert "[0, 255]" in refusal(plain_model(), representative_data=images)
 
 
+def test_calibration_images_in_fractions_of_one():
+    fractions = np.stack([np.zeros_like(IMAGES[0]), *IMAGES]) / 255
+    line = refusal(plain_model(), representative_data=fractions)
+    assert "Image 1" in line  # black is black in both ranges
+    assert "float64 numbers from 0 to 1" in line
+    assert "multiply by 255" in line
+
+
+def test_calibration_images_that_are_really_dark():
+    dark = (IMAGES > 127).astype(np.uint8)
+    trainable = quantize_aware(plain_model(), representative_data=dark)
+    assert is_quantization_aware(trainable)
+
+
 def test_calibration_data_that_holds_no_images():
     assert "(8, 12, 1)" in refusal(plain_model(), representative_data=IMAGES[..., :1])
     assert "()" in refusal(plain_model(), representative_data="images/")
@@ -266,11 +280,22 @@ def test_teacher_of_a_plain_model():
 def test_teachers_that_do_not_fit():
     model = segmentation_model()
     options = {"input_shape": SIZE}
-    assert "5 classes" in refusal(model, teacher=segmentation_model(5), **options)
     assert "'subclassed'" in refusal(model, teacher=Subclassed(), **options)
     line = refusal(model, teacher=plain_model((16, 16)), **options)
     assert "teacher" in line
     assert "(16, 16, 3)" in line
+
+
+def test_teacher_of_other_classes_is_refused_before_any_work():
+    untouched = iter(IMAGES)
+    line = refusal(
+        segmentation_model(),
+        teacher=segmentation_model(5),
+        input_shape=SIZE,
+        representative_data=untouched,
+    )
+    assert "5 classes, the model 3" in line
+    assert len(list(untouched)) == len(IMAGES)
 
 
 @pytest.mark.parametrize("weight", [-1, np.nan, np.inf])

@@ -46,10 +46,8 @@ class QuantizedSegmentationModel(SegmentationModel):
         Args:
             model: Whose preset, contrastive loss and embedding head to take.
             network: The quantised network.
-            **kwargs: `teacher`, which is copied, and `distillation_weight`.
-
-        Raises:
-            ValueError: The teacher has other classes.
+            **kwargs: `teacher`, of the same classes, which is copied, and
+                `distillation_weight`.
         """
         teacher = kwargs.pop("teacher", None)
         new = cls(
@@ -58,7 +56,7 @@ class QuantizedSegmentationModel(SegmentationModel):
             model.contrastive_weight,
             model.temperature,
             model.embedding_dim,
-            teacher=teacher and _copy_of(getattr(teacher, "network", teacher), network),
+            teacher=teacher and _copy_of(getattr(teacher, "network", teacher)),
             name=model.name,
             **kwargs,
         )
@@ -105,13 +103,8 @@ class QuantizedSegmentationModel(SegmentationModel):
         return super().from_config(config, custom_objects)
 
 
-def _copy_of(teacher, network):
+def _copy_of(teacher):
     """Return a copy of a teacher: it is frozen, and its owner may train on."""
-    if teacher.output.shape[-1] != network.output.shape[-1]:
-        raise ValueError(
-            f"The teacher has {teacher.output.shape[-1]} classes, the model "
-            f"{network.output.shape[-1]}; they must be the same."
-        )
     copy = type(teacher).from_config(teacher.get_config())
     copy.set_weights(teacher.get_weights())
     return copy

@@ -117,7 +117,7 @@ def _check_model(model):
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"A model of Keras 3 is needed, not {type(model).__name__}. Load a file "
-            "with keras.saving.load_model first."
+            "with keras_frm.load_model first."
         )
     if is_quantized(plain_network(model)):
         raise ValueError(
@@ -141,13 +141,20 @@ def _check_teacher(teacher, model, shape, weight):
             "teacher needs a SegmentationModel, whose train_step knows a second loss. "
             "For other models, add the loss to your own training."
         )
-    taken = tuple(plain_network(teacher).input.shape[1:])
+    network = plain_network(teacher)
+    taken = tuple(network.input.shape[1:])
     if any(
         known not in (None, size) for known, size in zip(taken, shape, strict=False)
     ):
         raise ValueError(
             f"The teacher takes images of shape {taken}, the training has {shape}; "
             "pass a teacher for images of any size."
+        )
+    known, learnt = network.output.shape[-1], model.num_classes
+    if known != learnt:
+        raise ValueError(
+            f"The teacher has {known} classes, the model {learnt}; they must be the "
+            "same."
         )
     if not 0 <= weight < math.inf:
         raise ValueError(
