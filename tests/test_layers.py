@@ -209,6 +209,16 @@ def test_drop_path_drops_whole_images_and_keeps_the_mean():
     assert abs(out.mean() - 1) < 4 * deviation
 
 
+def test_drop_path_draws_a_number_for_each_image_of_one_device():
+    seed = keras.random.SeedGenerator(3)
+    layer = layers.DropPath(0.5, seed=3)
+    for _ in range(2):
+        kept = keras.random.uniform((16, 1, 1), seed=seed) < 0.5
+        expected = 2 * keras.ops.cast(kept, "float32")
+        y = layer(tf.ones((16, 1, 1)), training=True)
+        np.testing.assert_array_equal(y, expected)
+
+
 def test_drop_path_draws_anew_at_each_call():
     layer, x = layers.DropPath(0.5, seed=0), tf.ones((64, 1, 1, 1))
     first, second = (np.asarray(layer(x, training=True)) for _ in range(2))

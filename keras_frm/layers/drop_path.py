@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.device import replica
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -11,6 +12,7 @@ class DropPath(CompositeLayer):
     """Drop a residual branch for whole images while training.
 
     The kept images are scaled by 1 / (1 - rate), so the expected value stays.
+    Replicas of one batch size drop what one device would of the global batch.
 
     Args:
         rate: Probability of dropping the branch for an image, in [0, 1).
@@ -40,9 +42,12 @@ class DropPath(CompositeLayer):
         if not training or self.rate == 0:
             return x
         keep = 1.0 - self.rate
-        shape = (ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
+        # The seeds of all replicas have the same state, so each draws for all images
+        # and takes the part of its own.
+        number, replicas = replica()
+        shape = (replicas, ops.shape(x)[0]) + (1,) * (len(x.shape) - 1)
         uniform = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
-        mask = ops.cast(uniform < keep, x.dtype)  # (B, 1, ..., 1)
+        mask = ops.cast(uniform[number] < keep, x.dtype)  # (B, 1, ..., 1)
         return x * (mask / keep)
 
     def compute_output_shape(self, input_shape):

@@ -25,7 +25,8 @@ class PixelContrastiveLoss(keras.losses.Loss):
         max_anchors: Pixels of a batch that are compared with each other.
         max_views: Most pixels of a class in an image.
         ignore_label: Label of pixels that count nowhere.
-        seed: Seed of the sampling, or None.
+        seed: Seed of the sampling, or None. Replicas draw the same numbers, each for
+            images of its own.
         name: Name of the loss.
         dtype: Dtype of the computation.
 
