@@ -86,21 +86,8 @@ def test_training_the_whole_network_is_the_same():
     models = []
     for rematerialize in (False, True):
         keras.utils.set_random_seed(1)
-        backbone = VAN(
-            (8, 8, 16, 16),
-            (2, 2, 2, 2),
-            (1, 1, 1, 1),
-            drop_path_rate=0.5,
-            rematerialize=rematerialize,
-            name="backbone",
-        )
-        model = build_model(
-            "camvid",
-            num_classes=3,
-            backbone=backbone,
-            decoder_width=8,
-            embedding_dim=4,
-        )
+        backbone = tiny_backbone(drop_path_rate=0.5, rematerialize=rematerialize)
+        model = tiny_model(num_classes=3, backbone=backbone)
         model.compile(keras.optimizers.SGD(0.05))
         models.append(model)
     models[1].set_weights(models[0].get_weights())

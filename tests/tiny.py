@@ -7,23 +7,26 @@ from keras_frm import SegmentationModel, build_model
 from keras_frm.layers import VAN, BilinearUpsampling
 
 
-def tiny_backbone(dtype=None) -> VAN:
-    """Return a VAN of one narrow block a stage, without drop path."""
+def tiny_backbone(dtype=None, drop_path_rate=0.0, **kwargs) -> VAN:
+    """Return a VAN of one narrow block a stage, by default without drop path."""
     return VAN(
         (8, 8, 16, 16),
         (2, 2, 2, 2),
         (1, 1, 1, 1),
-        drop_path_rate=0.0,
+        drop_path_rate=drop_path_rate,
         dtype=dtype,
         name="backbone",
+        **kwargs,
     )
 
 
-def tiny_model(name="camvid", *, dtype=None, **kwargs) -> SegmentationModel:
-    """Return the whole network on the tiny backbone."""
+def tiny_model(
+    name="camvid", *, dtype=None, backbone=None, **kwargs
+) -> SegmentationModel:
+    """Return the whole network on the tiny backbone, or on one like it."""
     return build_model(
         name,
-        backbone=tiny_backbone(dtype),
+        backbone=tiny_backbone(dtype) if backbone is None else backbone,
         decoder_width=8,
         embedding_dim=4,
         dtype=dtype,
