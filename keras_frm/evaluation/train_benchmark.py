@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_frm.evaluation.machine import machine_name, package_version
 from keras_frm.evaluation.peak_memory import own_peak
+from keras_frm.evaluation.random_batch import random_batch
 from keras_frm.evaluation.timing import interleaved_times
 from keras_frm.models.segmentation_model import SegmentationModel
 
@@ -87,8 +88,10 @@ def benchmark_training(
     """
     if runs < 1:
         raise ValueError(f"The number of runs must be at least 1, not {runs}.")
-    batch, input_time = _random_batch(model, crop, batch_size), math.nan
-    if batches is not None:
+    if batches is None:
+        batch = random_batch(batch_size, crop, model.num_classes)
+        input_time = math.nan
+    else:
         batch, input_time = _timed_input(batches, runs)
     images, labels = (tf.convert_to_tensor(x) for x in batch)
     parts = [_forward(model), _forward_and_backward(model)]
@@ -122,17 +125,6 @@ def benchmark_training(
         threads=threads,
         machine=f"{machine_name()}, TensorFlow {package_version('tensorflow')}",
     )
-
-
-def _random_batch(model, crop, batch_size):
-    """Return random images, and labels in blocks of 16x16 pixels."""
-    random = np.random.default_rng(0)
-    height, width = crop
-    images = random.integers(0, 256, (batch_size, height, width, 3), np.uint8)
-    blocks = (batch_size, -(-height // 16), -(-width // 16))
-    labels = random.integers(0, model.num_classes, blocks, np.uint8)
-    labels = labels.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
-    return images, labels
 
 
 def _timed_input(batches, runs):
