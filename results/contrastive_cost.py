@@ -6,27 +6,25 @@ Step times are medians of interleaved steps in one process, so their ratio holds
 noisy machine; peak memory is that of a process of its own for each.
 """
 
-import csv
-import resource
+import argparse
 import statistics
 import subprocess
 import sys
 import time
 
-import numpy as np
+from table import write_table
 
 import keras_frm
+from keras_frm.evaluation.peak_memory import own_peak
+from keras_frm.evaluation.random_batch import random_batch
 
-CROP, BATCH, STEPS = (128, 160), 4, 15
+CROP, BATCH, CLASSES, STEPS = (128, 160), 4, 11, 15
 WEIGHTS = (1.0, 0.0)
 
 
 def trained_model(weight):
     """Return a model after one step, and the batch it trains on."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (BATCH, *CROP, 3), np.uint8)
-    blocks = rng.integers(0, 11, (BATCH, CROP[0] // 16, CROP[1] // 16), np.uint8)
-    labels = blocks.repeat(16, axis=1).repeat(16, axis=2)
+    images, labels = random_batch(BATCH, CROP, CLASSES)
     model = keras_frm.build_model(
         "camvid", backbone="van_tiny", decoder_width=64, contrastive_weight=weight
     )
@@ -35,13 +33,16 @@ def trained_model(weight):
     return model, (images, labels)
 
 
-def main():
-    if len(sys.argv) > 1:
-        model, batch = trained_model(float(sys.argv[1]))
-        for _ in range(3):
-            model.train_on_batch(*batch)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        return
+def print_peak(weight):
+    """Train for four steps and print the peak memory of this process."""
+    model, batch = trained_model(weight)
+    for _ in range(3):
+        model.train_on_batch(*batch)
+    print(own_peak())
+
+
+def measure():
+    """Yield the row of each weight."""
     models = {weight: trained_model(weight) for weight in WEIGHTS}
     seconds = {weight: [] for weight in WEIGHTS}
     for _ in range(STEPS):
@@ -50,13 +51,28 @@ def main():
             model.train_on_batch(*batch)
             seconds[weight].append(time.perf_counter() - start)
     ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
-    table = csv.writer(sys.stdout)
-    table.writerow(["contrastive_weight", "step_over_step_without", "peak_memory_mib"])
     for weight, ratio in zip(WEIGHTS, (statistics.median(ratios), 1.0), strict=True):
         memory = subprocess.run(
-            [sys.executable, __file__, str(weight)], capture_output=True, check=True
+            [sys.executable, __file__, "--peak", str(weight)],
+            capture_output=True,
+            check=True,
         )
-        table.writerow([weight, round(ratio, 3), round(float(memory.stdout))])
+        yield {
+            "contrastive_weight": weight,
+            "step_over_step_without": round(ratio, 3),
+            "peak_memory_mib": round(float(memory.stdout) / 2**20),
+        }
+
+
+def main():
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peak", type=float, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak is not None:
+        print_peak(arguments.peak)
+        return
+    write_table(measure())
 
 
 if __name__ == "__main__":

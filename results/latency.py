@@ -8,12 +8,11 @@ taken. Writes results/latency.csv.
 """
 
 import argparse
-import csv
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
+from table import write_table
 
 from keras_frm import build_model, export_tflite
 from keras_frm.deploy.sample_images import scenes
@@ -110,18 +109,15 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", nargs="+", default=["256x512", "512x1024"])
     parser.add_argument("--runs", type=int, default=25)
+    default = Path(__file__).with_suffix(".csv")
+    parser.add_argument("--out", type=Path, default=default)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for text in arguments.sizes:
         size = tuple(int(side) for side in text.split("x"))
         rows += measure(export_all(arguments.folder, size), size, arguments.runs)
-    target = Path(__file__).with_name("latency.csv")
-    with target.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    sys.stdout.write(target.read_text())
+    write_table(rows, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 """Peak memory of a 1024x2048 image to its mask, before and after the export passes.
 
-python results/memory.py WORK_FOLDER
+python results/memory.py WORK_FOLDER [--out FILE]
 
 VAN-small, FRM, bilinear FPN, 19 classes. "plain" is Keras' own export of the network,
 which puts out logits at the input's size. Each file runs in a process of its own;
 Python and all libraries are counted. Writes results/memory.csv.
 """
 
-import csv
-import sys
+import argparse
 from pathlib import Path
 
 import keras
 from latency import network
+from table import write_table
 
 from keras_frm import export_tflite
 from keras_frm.deploy.sample_images import scenes
@@ -23,9 +23,8 @@ SIZE = (1024, 2048)
 OURS = (("float32", 1), ("float32", 4), ("int8", 1), ("int8", 4))
 
 
-def main():
-    """Export, measure, write the table."""
-    folder = Path(sys.argv[1])
+def export_all(folder):
+    """Export all that is not there; return name -> path."""
     model = network()
     files = {"plain, logits": folder / "plain_1024x2048.tflite"}
     if not files["plain, logits"].exists():
@@ -46,14 +45,29 @@ def main():
                 min_agreement=0,
             )
         files[f"{precision}, mask at stride {stride}"] = file
-    with Path(__file__).with_name("memory.csv").open("w", newline="") as target:
-        writer = csv.writer(target)
-        writer.writerow(["file", "input", "peak_memory_mb", "file_mb", "machine"])
-        for name, file in files.items():
-            memory = round(peak_memory(file, SIZE) / 1e6, 1)
-            row = [name, "1024x2048", memory, round(file.stat().st_size / 1e6, 1)]
-            print(row, flush=True)
-            writer.writerow([*row, machine_name()])
+    return files
+
+
+def measure(files):
+    """Yield the row of each file."""
+    for name, file in files.items():
+        yield {
+            "file": name,
+            "input": "1024x2048",
+            "peak_memory_mb": round(peak_memory(file, SIZE) / 1e6, 1),
+            "file_mb": round(file.stat().st_size / 1e6, 1),
+            "machine": machine_name(),
+        }
+
+
+def main():
+    """Export, measure, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    default = Path(__file__).with_suffix(".csv")
+    parser.add_argument("--out", type=Path, default=default)
+    arguments = parser.parse_args()
+    write_table(measure(export_all(arguments.folder)), arguments.out)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ beside the training step of VAN-tiny. Medians of rounds that alternate between s
 """
 
 import argparse
-import csv
 import itertools
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tensorflow as tf
+from table import write_table
 
 import keras_frm
 from keras_frm.data.augmentation import augment
@@ -34,7 +33,6 @@ from keras_frm.data.sources import find_pairs
 
 BATCH, CORES, DEVICE_RATE = 16, os.cpu_count(), 100
 HALF_SIZE = {"batch_size": 4, "resize": (180, 240), "crop": (128, 160)}
-COLUMNS = ("data", "cache", "stage", "images/s", "images/s per core")
 
 
 def write_cityscapes(samples, root):
@@ -144,13 +142,23 @@ def measure(works, rounds):
     }
 
 
+def row(data, cache, stage, wall, per_core):
+    """Return the row of a stage."""
+    return {
+        "data": data,
+        "cache": cache,
+        "stage": stage,
+        "images/s": f"{wall:.1f}",
+        "images/s per core": f"{per_core:.1f}",
+        f"cores for {DEVICE_RATE} images/s": f"{DEVICE_RATE / per_core:.1f}",
+    }
+
+
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    table = csv.writer(sys.stdout)
-    table.writerow([*COLUMNS, f"cores for {DEVICE_RATE} images/s"])
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         cityscapes = write_cityscapes(arguments.data / "samples", folder / "data")
@@ -165,9 +173,8 @@ def main():
                     works[title, cached, stage] = work
         for stage, work in half_size_stages(camvid).items():
             works["CamVid, half size", "no", stage] = work
-        for row, (wall, per_core) in measure(works, arguments.rounds).items():
-            cores = DEVICE_RATE / per_core
-            table.writerow([*row, f"{wall:.1f}", f"{per_core:.1f}", f"{cores:.1f}"])
+        rates = measure(works, arguments.rounds)
+    write_table(row(*place, *rates[place]) for place in rates)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 python results/profile.py > results/profile.csv
 """
 
-import csv
-import sys
+import argparse
+
+from table import write_table
 
 import keras_frm
 
@@ -17,32 +18,27 @@ ROWS = [
     ("bilinear", None, (1024, 2048), "", ""),
 ]
 
-COLUMNS = [
-    "alignment",
-    "context",
-    "height",
-    "width",
-    "m_parameters",
-    "paper_m_parameters",
-    "g_multiply_adds",
-    "paper_gflops",
-    "g_attention_multiply_adds",
-]
 
-table = csv.writer(sys.stdout)
-table.writerow(COLUMNS)
-for alignment, context, size, parameters, gflops in ROWS:
-    model = keras_frm.build_model("cityscapes", alignment=alignment, context=context)
-    total = keras_frm.profile(model, size)[-1]
-    table.writerow(
-        [
-            alignment,
-            context,
-            *size,
-            round(total.parameters / 1e6, 3),
-            parameters,
-            round(total.multiply_adds / 1e9, 2),
-            gflops,
-            round(total.attention_multiply_adds / 1e9, 2),
-        ]
-    )
+def measure():
+    """Yield the row of each network."""
+    for alignment, context, size, parameters, gflops in ROWS:
+        model = keras_frm.build_model(
+            "cityscapes", alignment=alignment, context=context
+        )
+        total = keras_frm.profile(model, size)[-1]
+        yield {
+            "alignment": alignment,
+            "context": context,
+            "height": size[0],
+            "width": size[1],
+            "m_parameters": round(total.parameters / 1e6, 3),
+            "paper_m_parameters": parameters,
+            "g_multiply_adds": round(total.multiply_adds / 1e9, 2),
+            "paper_gflops": gflops,
+            "g_attention_multiply_adds": round(total.attention_multiply_adds / 1e9, 2),
+        }
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    write_table(measure())

@@ -10,7 +10,6 @@ more. Writes results/quantization_step.csv.
 """
 
 import argparse
-import csv
 import subprocess
 import sys
 import time
@@ -18,32 +17,23 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from table import write_table
 
 import keras_frm
 from keras_frm.evaluation.machine import machine_name, package_version
 from keras_frm.evaluation.peak_memory import own_peak
+from keras_frm.evaluation.random_batch import random_batch
 from keras_frm.evaluation.timing import interleaved_times
 
 BATCH, CLASSES = 4, 11
 KINDS = ("float", "quantised")
 
 
-def batch_of(size):
-    """Return random images, and labels in blocks of 16x16 pixels."""
-    random = np.random.default_rng(0)
-    height, width = size
-    images = random.integers(0, 256, (BATCH, height, width, 3), np.uint8)
-    blocks = (BATCH, -(-height // 16), -(-width // 16))
-    labels = random.integers(0, CLASSES, blocks, np.uint8)
-    labels = labels.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
-    return images, labels
-
-
 def trained_model(kind, size):
     """Return a model after its first step, and the seconds that step took."""
     keras.utils.set_random_seed(0)
     model = keras_frm.build_model("camvid", backbone="van_tiny", decoder_width=64)
-    images, labels = batch_of(size)
+    images, labels = random_batch(BATCH, size, CLASSES)
     if kind == "quantised":
         model = keras_frm.quantize_aware(
             model, representative_data=[images], input_shape=size
@@ -57,7 +47,7 @@ def trained_model(kind, size):
 def print_peak(kind, size):
     """Train for four steps and print the peak memory of this process."""
     model, _ = trained_model(kind, size)
-    batch = batch_of(size)
+    batch = random_batch(BATCH, size, CLASSES)
     for _ in range(3):
         model.train_on_batch(*batch)
     print(own_peak())
@@ -73,7 +63,7 @@ def peak_of(kind, text):
 def measure(text, runs):
     """Yield the rows of one size."""
     size = tuple(int(side) for side in text.split("x"))
-    batch = batch_of(size)
+    batch = random_batch(BATCH, size, CLASSES)
     models, first = zip(*(trained_model(kind, size) for kind in KINDS), strict=True)
     calls = [lambda model=model: model.train_on_batch(*batch) for model in models]
     times = interleaved_times(calls, runs)  # (runs, 2)
@@ -105,12 +95,8 @@ def main():
         size = tuple(int(side) for side in arguments.sizes[0].split("x"))
         print_peak(arguments.peak, size)
         return
-    rows = [row for text in arguments.sizes for row in measure(text, arguments.runs)]
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    sys.stdout.write(arguments.out.read_text())
+    rows = (row for text in arguments.sizes for row in measure(text, arguments.runs))
+    write_table(rows, arguments.out)
 
 
 if __name__ == "__main__":

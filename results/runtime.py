@@ -1,17 +1,19 @@
 """Start-up, memory and masks of the runtime in other Python environments.
 
-    python results/runtime.py model.tflite street.png new=/venv/bin/python ...
+    python results/runtime.py model.tflite street.png new=/venv/bin/python ... \
+        [--out FILE]
 
 Each environment needs keras_frm without extras and one of the interpreters. Writes
 runtime.csv beside this file; `masks_equal` compares with the first environment.
 """
 
-import csv
+import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from table import write_table
 
 RUN = """
 import json, resource, sys, time
@@ -52,20 +54,27 @@ def measure(name, python, model, image, folder):
     return {"environment": name, **best}, mask.read_bytes()
 
 
-def main():
-    model, image = (Path(path).resolve() for path in sys.argv[1:3])
-    rows, masks = [], []
+def compare(model, image, environments):
+    """Yield the row of each environment."""
+    size, masks = round(model.stat().st_size / 2**20, 1), []
     with tempfile.TemporaryDirectory() as folder:
-        for argument in sys.argv[3:]:
-            name, _, python = argument.partition("=")
+        for text in environments:
+            name, _, python = text.partition("=")
             row, mask = measure(name, python, model, image, Path(folder))
             masks.append(mask)
-            size = round(model.stat().st_size / 2**20, 1)
-            rows.append({**row, "model_mb": size, "masks_equal": mask == masks[0]})
-    with Path(__file__).with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+            yield {**row, "model_mb": size, "masks_equal": mask == masks[0]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("environments", nargs="+", metavar="name=PYTHON")
+    default = Path(__file__).with_suffix(".csv")
+    parser.add_argument("--out", type=Path, default=default)
+    arguments = parser.parse_args()
+    model, image = arguments.model.resolve(), arguments.image.resolve()
+    write_table(compare(model, image, arguments.environments), arguments.out)
 
 
 if __name__ == "__main__":

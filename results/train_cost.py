@@ -11,7 +11,6 @@ results/train_growth.csv (crop and batch, each in its own process).
 """
 
 import argparse
-import csv
 import dataclasses
 import json
 import os
@@ -20,7 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from train_step import THREADS, Trainer
+from table import write_table
+from train_step import CLASSES, THREADS, Trainer
 
 HERE = Path(__file__).resolve().parent
 CHOICES = {
@@ -34,15 +34,6 @@ CHOICES = {
 }
 
 
-def random_batch(count, height, width):
-    """Return random images, and labels in blocks of 16x16 pixels."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (count, height, width, 3), np.uint8)
-    blocks = (count, -(-height // 16), -(-width // 16))
-    labels = random.integers(0, 19, blocks, np.uint8)
-    return images, labels.repeat(16, 1).repeat(16, 2)[:, :height, :width]
-
-
 def work(settings):
     """Take a step for each line of standard input."""
     import keras
@@ -50,6 +41,7 @@ def work(settings):
 
     import keras_frm
     from keras_frm.evaluation.machine import machine_name
+    from keras_frm.evaluation.random_batch import random_batch
     from keras_frm.layers.normalization import synchronize_batch_norms
     from keras_frm.presets import preset
 
@@ -74,7 +66,7 @@ def work(settings):
         model.compile()
     synchronize_batch_norms(model.network, synchronized)
     # Each device gets all that is passed.
-    images, labels = random_batch(count // devices, height, width)
+    images, labels = random_batch(count // devices, (height, width), CLASSES)
     ready = {"machine": f"{machine_name()}, TensorFlow {tf.__version__}"}
     print(json.dumps(ready), flush=True)
     for _ in sys.stdin:
@@ -143,19 +135,6 @@ def row(arguments, name, process, seconds, size):
     }
 
 
-def write(path, rows):
-    """Write rows as they come, so that an interrupted run leaves what it has."""
-    with path.open("w", newline="") as file:
-        writer = None
-        for line in rows:
-            writer = writer or csv.DictWriter(file, line)
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow(line)
-            file.flush()
-            print(line, flush=True)
-
-
 def main():
     """Measure and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,9 +154,9 @@ def main():
         work(arguments.work)
         return
     if arguments.only != "growth":
-        write(arguments.out / "train_cost.csv", compare(arguments))
+        write_table(compare(arguments), arguments.out / "train_cost.csv")
     if arguments.only != "choices":
-        write(arguments.out / "train_growth.csv", grow(arguments))
+        write_table(grow(arguments), arguments.out / "train_growth.csv")
 
 
 if __name__ == "__main__":

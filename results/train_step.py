@@ -11,7 +11,6 @@ steps are compared: they must be equal for the ratio to mean anything. PYTHON ha
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -21,18 +20,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+from table import write_table
+
+from keras_frm.evaluation.random_batch import random_batch
 
 THREADS, CLASSES = 2, 19
 HERE = Path(__file__).resolve().parent
 
 
 def write_batch(path, count, height, width):
-    """Write random images, and labels in blocks of 16x16 pixels."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (count, height, width, 3), np.uint8)
-    blocks = (count, -(-height // 16), -(-width // 16))
-    labels = random.integers(0, CLASSES, blocks, np.uint8)
-    labels = labels.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
+    """Write a batch where both processes find it."""
+    images, labels = random_batch(count, (height, width), CLASSES)
     np.savez(path, images=images, labels=labels, classes=CLASSES)
 
 
@@ -176,11 +174,7 @@ def main():
         parser.error("give --torch-python")
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(text, Path(folder), arguments) for text in arguments.sizes]
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    sys.stdout.write(arguments.out.read_text())
+    write_table(rows, arguments.out)
 
 
 if __name__ == "__main__":
