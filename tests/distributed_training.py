@@ -13,10 +13,13 @@ import numpy as np
 import tensorflow as tf
 from tiny import batch, tiny_model, toy_model
 
+from keras_frm import load_dataset
+from keras_frm.layers import DropPath
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
+from keras_frm.training import variables
 from keras_frm.training.distribution import Distribution, assign_total, distribution
 
 BATCH, STEPS, CLASSES = 8, 20, 3
@@ -63,7 +66,7 @@ def stream(images, labels, shard):
 
 def training_data(chosen, images, labels):
     """Return the global batches, divided among the devices."""
-    return chosen.distributed(lambda shard: stream(images, labels, shard), BATCH)
+    return chosen.distributed(stream(images, labels, chosen.shard), BATCH)
 
 
 def validation_data(chosen: Distribution, images, labels):
@@ -86,8 +89,8 @@ def fit(chosen, model, optimizer, images, labels, steps):
     results = {f"log/{name}": np.array(values) for name, values in history.items()}
     results["skipped_in_a_row"] = model.skipped_in_a_row
     results["iterations"] = int(tf.convert_to_tensor(optimizer.iterations))
-    variables = model.weights + model.optimizer.variables
-    for index, variable in enumerate(variables):
+    trained = model.weights + model.optimizer.variables
+    for index, variable in enumerate(trained):
         copies = chosen.strategy.experimental_local_results(variable.value)
         for copy, value in enumerate(copies):
             results[f"weight/{copy}/{index:03d}/{variable.path}"] = value.numpy()
@@ -153,12 +156,72 @@ def restored_counts(chosen):
     return {"counts": tf.convert_to_tensor(variable).numpy()}
 
 
+def shared_gradients(chosen):
+    """What a checkpoint holds after one of two steps, before and after sharing."""
+    images, labels = examples(size=(16, 24))
+    with chosen.scope():
+        model = toy_model(CLASSES, contrastive_weight=0.0)
+        optimizer = CoupledSGD(0.02, gradient_accumulation_steps=2)
+    fit(chosen, model, optimizer, images, labels, 1)
+    results = {}
+    for when in ("before", "after"):
+        variable = optimizer._accumulated_gradients[0].value
+        for copy, value in enumerate(
+            chosen.strategy.experimental_local_results(variable)
+        ):
+            results[f"{when}/{copy}"] = value.numpy()
+        arrays = variables.gather(model)
+        results |= {f"saved_{when}/{i:03d}": a for i, a in enumerate(arrays)}
+        variables.share_accumulated(model)
+    return results
+
+
+def drop_path(chosen):
+    """What images of a global batch of ones are dropped, three times."""
+    with chosen.scope():
+        layer = DropPath(0.5, seed=3)
+    of_replica = BATCH // chosen.replicas
+    drop = tf.function(lambda: layer(tf.ones((of_replica, 2)), training=True))
+    results = {}
+    for turn in range(3):
+        outputs = chosen.strategy.run(drop)
+        for copy, y in enumerate(chosen.strategy.experimental_local_results(outputs)):
+            results[f"{turn}/{copy}"] = y.numpy()[:, 0]
+    return results
+
+
+def validated(chosen):
+    """mIoU of numbers of images that cannot be divided, each read by one worker."""
+    with chosen.scope():
+        model = toy_model(19, contrastive_weight=0.0)
+        model.compile(CoupledSGD(0.02), CrossEntropy(), [MeanIoU(19)])
+    results = {}
+    for count in (1, 5):
+
+        def part(shard, count=count):
+            return load_dataset(
+                *("synthetic", None, "val"),
+                batch_size=2 * shard[1],
+                resize=(64, 128),
+                count=count,
+                drop_remainder=False,
+                shard=shard,
+            )
+
+        found = model.evaluate(chosen.evaluated(part), verbose=0, return_dict=True)
+        metrics = [m for each in model.metrics for m in getattr(each, "metrics", ())]
+        results[f"mean_iou/{count}"] = found["mean_iou"]
+        results[f"counts/{count}"] = tf.convert_to_tensor(metrics[0].variables[0])
+    return results
+
+
 def refused(chosen):
     """What is said of compiling what replicas cannot share or do."""
     with chosen.scope():
         model = toy_model(CLASSES, contrastive_weight=0.0)
     wrong = {"outside": {"metrics": [MeanIoU(CLASSES)]}, "at_once": {"metrics": []}}
     wrong["at_once"]["steps_per_execution"] = 2
+    wrong["xla"] = {"metrics": [], "jit_compile": True}
     messages = dict.fromkeys(wrong, "")
     for name, arguments in wrong.items():
         try:
@@ -188,6 +251,9 @@ SCENARIOS = {
     "broken_float16": lambda chosen: broken_step(chosen, "mixed_float16"),
     "accumulated": lambda chosen: broken_step(chosen, gradient_accumulation_steps=2),
     "overflow": overflow,
+    "shared": shared_gradients,
+    "drop_path": drop_path,
+    "validated": validated,
     "restored": restored_counts,
     "refused": refused,
     "endless": endless,

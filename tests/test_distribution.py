@@ -30,6 +30,7 @@ SCENARIOS = (
     *("plain", "contrastive", "broken", "broken_float16"),
     *("accumulated", "overflow", "restored", "refused"),
 )
+SMALL_SCENARIOS = ("broken", "shared", "drop_path", "validated")
 
 
 def start(folder, scenarios, devices="one", cpus=1, cluster=None, worker=0):
@@ -79,8 +80,8 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_results(tmp_path_factory):
-    """The same of one scenario on a network of two convolutions."""
-    return trained_everywhere(tmp_path_factory, "broken")
+    """The same of what takes a network of two convolutions, or none."""
+    return trained_everywhere(tmp_path_factory, ",".join(SMALL_SCENARIOS))
 
 
 def trained_everywhere(tmp_path_factory, scenarios):
@@ -125,6 +126,64 @@ def test_small_network_trains_as_on_one_device(small_results, setup):
     """With unequal numbers of valid pixels, none in a replica, and a bad step."""
     assert_same_weights(small_results, setup, "broken")
     assert_same_logs(small_results, setup, "broken")
+
+
+def copies(results, setup, name):
+    """Return what all replicas hold of one result, those of the first process first."""
+    return [
+        value
+        for each in results[setup]
+        for key, value in sorted(each.items())
+        if key.startswith(f"{name}/")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setup", SETUPS)
+def test_replicas_drop_what_one_device_drops_of_the_global_batch(small_results, setup):
+    drawn = []
+    for turn in range(3):
+        (expected,) = copies(small_results, "one", f"drop_path/{turn}")
+        parts = copies(small_results, setup, f"drop_path/{turn}")
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+        drawn.append(parts)
+    first, second = np.array(drawn).transpose(1, 0, 2)  # (turns, images)
+    assert (first != second).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setup", SETUPS)
+def test_a_checkpoint_within_an_accumulation_has_the_part_of_every_replica(
+    small_results, setup
+):
+    before = copies(small_results, setup, "shared/before")
+    after = copies(small_results, setup, "shared/after")
+    assert len(before) == len(after) == 2
+    assert np.abs(before[0] - before[1]).max() > 1e-4
+    np.testing.assert_array_equal(after[0], after[1])
+    (alone,) = copies(small_results, "one", "shared/before")
+    for held in (before, after):
+        np.testing.assert_allclose(sum(held), alone, rtol=1e-4, atol=1e-6)
+    saved = [
+        {key: value for key, value in each.items() if "shared/saved_after" in key}
+        for each in small_results[setup]
+    ]
+    assert saved[0]
+    for key, value in saved[0].items():
+        np.testing.assert_array_equal(saved[-1][key], value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setup", SETUPS)
+def test_sharded_validation_counts_every_image_once(small_results, setup):
+    (expected,) = small_results["one"]
+    for each in small_results[setup]:
+        for count in (1, 5):
+            counts = expected[f"validated/counts/{count}"]
+            assert counts.sum() > 0.5 * count * 64 * 128
+            np.testing.assert_array_equal(each[f"validated/counts/{count}"], counts)
+            name = f"validated/mean_iou/{count}"
+            assert each[name] == expected[name]
 
 
 same_training = pytest.mark.parametrize(
@@ -229,6 +288,7 @@ def test_what_replicas_cannot_share_or_do_is_refused(results):
     for each in results["mirrored"] + results["workers"]:
         assert "mean_iou/counts was made outside" in str(each["refused/outside"])
         assert "`steps_per_execution` must be 1 on 2" in str(each["refused/at_once"])
+        assert "XLA cannot compile a step on 2 devices" in str(each["refused/xla"])
 
 
 @pytest.mark.slow
@@ -291,8 +351,9 @@ def test_one_device_needs_no_strategy(environment):
     assert chosen.strategy is tf.distribute.get_strategy()
     assert (chosen.shard, chosen.replicas, chosen.is_chief) == ((0, 1), 1, True)
     data = tf.data.Dataset.range(4)
-    assert chosen.distributed(lambda shard: data, 4) is data
+    assert chosen.distributed(data, 4) is data
     assert chosen.evaluated(data) is data
+    assert chosen.evaluated(lambda shard: {(0, 1): data}[shard]) is data
 
 
 @pytest.mark.parametrize("devices", ["none", "0", "-1", "1.5", ""])

@@ -1,7 +1,6 @@
 """From the command line's options to a preset and its data."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import tensorflow as tf
@@ -119,28 +118,41 @@ def training_stream(
         Batches, with `steps_per_epoch` and `files_of(step)`.
     """
     batch_size = chosen.batch_size
-    make = functools.partial(
-        training_data,
+    whole = training_data(
         *(chosen, data, batch_size, None, resize, seed, first_step),
+        shard=spread.shard,
         cache=cache,
     )
-    whole = make(shard=spread.shard)
-    if spread.replicas == 1:
-        return whole
-    stream = spread.distributed(make, batch_size)
+    stream = spread.distributed(whole, batch_size)
     stream.steps_per_epoch, stream.files_of = whole.steps_per_epoch, whole.files_of
     return stream
 
 
 def plain_data(
-    chosen: Preset, data: Path | None, split: str, resize, batch_size: int = 1
+    chosen: Preset,
+    data: Path | None,
+    split: str,
+    resize,
+    batch_size: int = 1,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Return the images and labels of a split as they are."""
+    """Return the images and labels of a split as they are.
+
+    Args:
+        chosen: The preset.
+        data: Folder of the dataset.
+        split: "train", "val" or "test".
+        resize: Height and width every image gets first.
+        batch_size: Images in a batch of each worker.
+        shard: This worker and the number of workers, which take batches in turns.
+    """
     return load_dataset(
         chosen.dataset,
         data,
         split,
-        batch_size=batch_size,
+        batch_size=batch_size * shard[1],
         resize=resize,
         augment=False,
+        drop_remainder=False,
+        shard=shard,
     )

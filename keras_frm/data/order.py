@@ -21,7 +21,8 @@ class Order:
         shuffle: Draw a new order for each epoch.
         drop_remainder: Leave out what does not fill a batch, in each epoch anew.
         shard: This worker's number, from 0, and the number of workers. It gets its
-            equal part of the rows of every global batch.
+            equal part of the rows of every global batch; of a last, smaller one the
+            last workers get fewer or none.
 
     Raises:
         ValueError: No epoch of such batches can be made.
@@ -58,11 +59,6 @@ class Order:
                 f"batch_size {self.batch_size} is that of all {workers} workers "
                 f"together; it must be divisible by {workers}."
             )
-        if workers > 1 and not self.drop_remainder:
-            raise ValueError(
-                "drop_remainder=False leaves a last batch that workers cannot share "
-                "equally: with shard pass drop_remainder=True."
-            )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -79,6 +75,14 @@ class Order:
     def worker_batch_size(self) -> int:
         """Examples of one batch that this worker gets."""
         return self.batch_size // self.shard[1]
+
+    @property
+    def worker_epoch_length(self) -> int:
+        """Number of examples in an epoch that this worker gets."""
+        whole, rest = divmod(self.epoch_length, self.batch_size)
+        rest -= self.shard[0] * self.worker_batch_size
+        of_last = min(max(rest, 0), self.worker_batch_size)
+        return whole * self.worker_batch_size + of_last
 
     def draw(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Say what the example of a number is.
@@ -126,7 +130,7 @@ class Order:
             ValueError: There is no such step.
         """
         if first_step is None:
-            own = _epoch_by_epoch(self.epoch_length // self.shard[1])
+            own = _epoch_by_epoch(self.worker_epoch_length)
         elif first_step < 0:
             raise ValueError(f"first_step is {first_step}; steps count from 0.")
         elif not self.drop_remainder:
@@ -140,9 +144,11 @@ class Order:
 
     def _among_all_workers(self, own: tf.Tensor) -> tf.Tensor:
         """Turn a number among this worker's examples into one among all."""
+        length = max(self.worker_epoch_length, 1)
+        epoch, own = own // length, own % length
         step, row = own // self.worker_batch_size, own % self.worker_batch_size
         first_row = self.shard[0] * self.worker_batch_size
-        return step * self.batch_size + first_row + row
+        return epoch * self.epoch_length + step * self.batch_size + first_row + row
 
 
 def _epoch_by_epoch(length: int) -> tf.data.Dataset:

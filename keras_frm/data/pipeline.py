@@ -68,7 +68,8 @@ def load_dataset(
         first_step: Step a stream begins at, counted from 0 over all epochs; None for
             one epoch in each iteration.
         shard: This worker's number, from 0, and the number of workers: it gets an
-            equal part of the rows of each batch. (0, 1) gives all.
+            equal part of the rows of each batch; of a last, smaller one, which there is
+            with drop_remainder=False, what its part still holds. (0, 1) gives all.
         cache: Folder that keeps decoded files for the next epoch and the next
             training: four bytes a pixel on disk, see
             `keras_frm.data.cache.ExampleCache`. None decodes them each time.
@@ -98,7 +99,7 @@ def load_dataset(
             raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
         examples = scene_examples(root, split, resize, count)
     else:
-        same_size = not augment and batch_size > 1
+        same_size = not augment and batch_size > shard[1]
         listing = find_pairs(name, root, split)
         examples = file_examples(listing, resize, same_size, cache)
     if crop is None and name in PRESETS:

@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import tensorflow as tf
+
+from keras_frm.training.cluster import place_in_cluster
 
 # What collectives raise where a worker is gone, by what it was doing then.
 _LOST = (
@@ -74,14 +75,11 @@ class Distribution:
             )
         return batch_size // self.replicas
 
-    def distributed(
-        self, make_stream: Callable[..., tf.data.Dataset], batch_size: int
-    ) -> tf.data.Dataset:
+    def distributed(self, stream: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         """Return batches for `fit`: those of a dataset, divided among the devices.
 
         Args:
-            make_stream: Called with `shard=`; returns this worker's parts of the global
-                batches, for instance a `functools.partial` of `load_dataset`.
+            stream: This worker's parts of the global batches, see `shard`.
             batch_size: Images of a global batch.
 
         Raises:
@@ -89,16 +87,15 @@ class Distribution:
         """
         of_replica = self.replica_batch(batch_size)
         if self.replicas == 1:
-            return make_stream(shard=self.shard)
-
-        def replica_batches(context):
-            # In turns, the devices of a worker take consecutive parts.
-            return make_stream(shard=self.shard).rebatch(of_replica)
-
-        return self.strategy.distribute_datasets_from_function(replica_batches)
+            return stream
+        # In turns, the devices of a worker take consecutive parts.
+        parts = stream.rebatch(of_replica)
+        return self.strategy.distribute_datasets_from_function(lambda _: parts)
 
     def evaluated(
-        self, batches: tf.data.Dataset, ignore_label: int = 255
+        self,
+        batches: tf.data.Dataset | Callable[..., tf.data.Dataset],
+        ignore_label: int = 255,
     ) -> tf.data.Dataset:
         """Return batches for `evaluate`: the devices take those of a dataset in turns.
 
@@ -106,27 +103,40 @@ class Distribution:
         a labelled pixel fill it, which change no confusion matrix.
 
         Args:
-            batches: Finite batches of (image, label), all of them on each worker.
+            batches: Finite batches of (image, label). A function returns a worker's
+                part of them for `shard=(index, count)`, the first one's being the
+                longest; of a dataset, every worker reads all.
             ignore_label: Label of pixels that count nowhere.
 
         Raises:
             ValueError: The number of batches is unknown or none.
         """
+
+        def part(worker):
+            if callable(batches):
+                return batches(shard=(worker, self.workers))
+            return batches.shard(self.workers, worker) if self.workers > 1 else batches
+
+        first = part(0)
         if self.replicas == 1:
-            return batches
-        count = int(batches.cardinality())
-        if count < 1:
+            return first
+        longest = int(first.cardinality())
+        if longest < 1:
             raise ValueError(
                 "The number of validation batches is unknown or 0; to validate on "
                 f"{self.replicas} devices, make a dataset that knows its cardinality."
             )
-        turns = -(-count // self.replicas)
-        filling = batches.take(1).repeat(turns * self.replicas - count)
-        filling = filling.map(
-            lambda image, label: (image, tf.zeros_like(label) + ignore_label)
+        devices = self.replicas // self.workers
+        mine = part(self.worker)
+        missing = -(-longest // devices) * devices - int(mine.cardinality())
+        # Of the first worker's, for this one may have none.
+        filling = (
+            first.take(1)
+            .repeat(missing)
+            .map(lambda image, label: (image, tf.zeros_like(label) + ignore_label))
         )
-        of_worker = batches.concatenate(filling).shard(self.workers, self.worker)
-        return self.strategy.distribute_datasets_from_function(lambda _: of_worker)
+        filled = mine.concatenate(filling)
+        return self.strategy.distribute_datasets_from_function(lambda _: filled)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -187,7 +197,7 @@ def distribution(
     1
     """
     count = _count(devices)
-    worker, workers = _place(environment.get("TF_CONFIG", ""))
+    worker, workers = place_in_cluster(environment.get("TF_CONFIG", ""))
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if kind == "GPU":
         # Otherwise TensorFlow takes the memory of those, too, that it does not use.
@@ -224,32 +234,3 @@ def _first(found, count, kind):
             f"take --devices all or a smaller number."
         )
     return found[:count]
-
-
-def _place(text):
-    """Return index and number of the workers that TF_CONFIG names."""
-    if not text.strip():
-        return 0, 1
-    try:
-        content = json.loads(text)
-        workers = content.get("cluster", {}).get("worker", [])
-        other = set(content.get("cluster", {})) - {"worker"}
-        if other:
-            raise ValueError(f"its cluster names {', '.join(sorted(other))}")
-        if len(workers) < 2:
-            return 0, 1
-        index = content["task"]["index"]
-        if content["task"].get("type", "worker") != "worker":
-            raise ValueError(f"its task is of type '{content['task']['type']}'")
-        if type(index) is not int or not 0 <= index < len(workers):
-            raise ValueError(f"its task has the index {index!r}")
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        cause = str(error).partition("\n")[0]
-        if isinstance(error, KeyError):
-            cause = f"it has no {cause}"
-        raise ValueError(
-            f"TF_CONFIG is wrong: {cause}. It must read "
-            '{"cluster": {"worker": ["host:port", ...]}, '
-            '"task": {"type": "worker", "index": 0}}.'
-        ) from error
-    return index, len(workers)

@@ -54,6 +54,10 @@ class KeepCheckpoints(keras.callbacks.Callback):
 
     It comes last in the callbacks, so that what it writes is the whole epoch.
 
+    Several workers cannot meet when one of them wants to save within an epoch, and
+    accumulated gradients are each worker's own: there it waits for their update. Before
+    a validation, where all workers are at one step, they share them.
+
     Args:
         folder: The run folder, None to write nothing.
         position: Where the training goes on.
@@ -62,6 +66,7 @@ class KeepCheckpoints(keras.callbacks.Callback):
         signals: What notes the signals.
         minutes: Time between checkpoints within an epoch; 0 is after every step.
         say: Called with a line for the user.
+        workers: Number of processes that train.
     """
 
     def __init__(
@@ -73,8 +78,10 @@ class KeepCheckpoints(keras.callbacks.Callback):
         signals: StopSignals,
         minutes: float,
         say: Callable[[str], None],
+        workers: int = 1,
     ):
         super().__init__()
+        self.workers = workers
         self.folder = folder
         self.position = position
         self.best = best
@@ -94,11 +101,14 @@ class KeepCheckpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.signals.nothing_to_save = False
         self.now = dataclasses.replace(self.now, step=self.offset + batch + 1)
+        if self.workers > 1 and variables.has_accumulated(self.model):
+            return
         self._leave_if_told()
         if time.monotonic() - self.saved_at >= 60 * self.minutes:
             self.save()
 
     def on_test_begin(self, logs=None):
+        variables.share_accumulated(self.model)
         self.training_metrics = variables.gather_metrics(self.model)
 
     def on_test_batch_end(self, batch, logs=None):

@@ -37,7 +37,7 @@ CHECKPOINT_MINUTES = 10.0
 def train(
     model: SegmentationModel,
     train_data: tf.data.Dataset | Callable[[int], tf.data.Dataset],
-    validation_data: tf.data.Dataset,
+    validation_data: tf.data.Dataset | Callable[..., tf.data.Dataset],
     folder: Path,
     labels: LabelSet,
     *,
@@ -57,7 +57,9 @@ def train(
             `load_dataset(..., first_step=step)` returns it; or a dataset of known
             length that is one epoch in each iteration (a training that goes on reads
             what came before once more).
-        validation_data: Batches of (image, label).
+        validation_data: Batches of (image, label), or a function that returns them:
+            with `shard=(index, count)` a worker's part, so that each reads its own only
+            (see `Distribution.evaluated`), without it all.
         folder: The run folder, which exists.
         labels: Names and colours.
         epochs: Number of epochs, those before included.
@@ -92,13 +94,17 @@ def train(
         write_bytes(folder / LOG, position.log.encode())
 
     progress = TrainingProgress(batch_size_of(stream), position)
+    pictured = validation_data() if callable(validation_data) else validation_data
     is_averaged = without_loss_scaling(model.optimizer).use_ema
     average = AveragedWeights() if is_averaged else None
     written = folder if spread.is_chief else None
     best = BestAndLast(written, average, position)
     with StopSignals() as signals:
         keep = KeepCheckpoints(
-            written, position, best, average, signals, checkpoint_minutes, progress.say
+            *(written, position, best, average, signals),
+            minutes=checkpoint_minutes,
+            say=progress.say,
+            workers=spread.workers,
         )
         # Order counts: what was counted before comes back first, the log has the
         # learning rate, pictures follow the log, and checkpoints hold all of it.
@@ -113,7 +119,7 @@ def train(
             ),
             best,
             *([EarlyStop(best, patience, progress.say)] if patience else []),
-            *(_pictures(folder, validation_data, labels, epochs) if written else []),
+            *(_pictures(folder, pictured, labels, epochs) if written else []),
             progress,
             *([average] if average else []),
             keep,

@@ -21,7 +21,7 @@ def gather(model: SegmentationModel) -> list[np.ndarray]:
     Returns:
         One array for each variable, in the order in which the model was built.
     """
-    own = _ids_of_accumulators(model)
+    own = {id(variable) for variable in _accumulators(model)}
     return [
         _mean_of_copies(model, v) if id(v) in own else keras.ops.convert_to_numpy(v)
         for v in _variables(model)
@@ -84,15 +84,50 @@ def build_for_training(model: SegmentationModel) -> None:
     model.reset_metrics()
 
 
-def _ids_of_accumulators(model):
-    """Return the ids of the variables that each replica has its own value of.
+def share_accumulated(model: SegmentationModel) -> None:
+    """Give each replica the mean of the gradients that all have accumulated.
+
+    Their sum at the next update stays. A checkpoint then holds the part of every
+    worker, though one alone writes it. All workers must call this at the same step.
+
+    Args:
+        model: A compiled model.
+    """
+    sums = _accumulators(model)
+    if not sums or model.replicas == 1:
+        return
+
+    def mean():
+        context = tf.distribute.get_replica_context()
+        values = [tf.identity(total.value) for total in sums]
+        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        for total, value in zip(sums, means, strict=True):
+            total.assign(value)
+
+    strategy = model.distribute_strategy
+    tf.function(lambda: strategy.run(mean), autograph=False)()
+
+
+def has_accumulated(model: SegmentationModel) -> bool:
+    """Return whether gradients wait for the rest of their update.
+
+    Args:
+        model: A compiled model.
+    """
+    optimizer = without_loss_scaling(model.optimizer)
+    steps = optimizer.gradient_accumulation_steps or 1
+    return int(tf.convert_to_tensor(optimizer._iterations)) % steps > 0
+
+
+def _accumulators(model):
+    """Return the variables that each replica has its own value of.
 
     The replicas' accumulated gradients are summed at the update only.
     """
     optimizer = without_loss_scaling(model.optimizer)
     if not optimizer.gradient_accumulation_steps:
-        return set()
-    return {id(variable) for variable in optimizer._accumulated_gradients}
+        return []
+    return optimizer._accumulated_gradients
 
 
 def _mean_of_copies(model, variable):
