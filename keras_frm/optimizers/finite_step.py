@@ -1,4 +1,15 @@
-"""Training steps that are left out because their numbers are not finite."""
+"""Training steps that are left out because their numbers are not finite.
+
+There are three counts. `Position.global_step` and the steps of `fit` count the batches
+that were read, those of left-out steps too. The optimizer's `_iterations` counts the
+steps that were taken, which the learning-rate schedule follows and of which
+`gradient_accumulation_steps` make an update. `optimizer.iterations` counts the updates.
+
+So a left-out step moves neither schedule nor accumulation: an update is the mean of as
+many finite steps as any other, and a training that left out n steps ends n steps before
+the schedule does. With loss scaling, steps whose gradients overflow are left out by
+Keras in the same way, without being counted here. A checkpoint holds all three counts.
+"""
 
 from collections.abc import Sequence
 

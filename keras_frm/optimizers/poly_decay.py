@@ -120,11 +120,10 @@ class PlanLearningRate(keras.callbacks.Callback):
             )
             return
         optimizer = without_loss_scaling(self.model.optimizer)
-        # `iterations` counts updates, the schedule counts steps.
-        per_update = optimizer.gradient_accumulation_steps or 1
+        # The schedule counts steps as `_iterations` does, `iterations` counts updates.
         # A mirrored variable is no number before it is a tensor.
-        updates = int(tf.convert_to_tensor(optimizer.iterations))
-        done = updates * per_update - self.initial_epoch * steps
+        taken = int(tf.convert_to_tensor(optimizer._iterations))
+        done = taken - self.initial_epoch * steps
         self.schedule.plan(self.params["epochs"] * steps, start_step=done)
 
     def on_train_end(self, logs=None):
