@@ -29,6 +29,7 @@ CHOICES = {
     "mixed_float16": {"dtype": "mixed_float16"},
     "EMA of the weights": {"weight_ema": 0.999},
     "rematerialised": {"rematerialize": True},
+    "xla": {"xla": True},
     "two devices": {"devices": 2},
     "two devices, SyncBN": {"devices": 2, "synchronized": True},
 }
@@ -49,6 +50,7 @@ def work(settings):
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     count, height, width = settings.pop("size")
     devices = settings.pop("devices", 1)
+    compiled = settings.pop("xla", False)
     synchronized = settings.pop("synchronized", False)
     recipe = dataclasses.replace(
         preset("cityscapes"), weight_ema=settings.pop("weight_ema", None)
@@ -63,7 +65,7 @@ def work(settings):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = keras_frm.build_model(recipe, **settings)
-        model.compile()
+        model.compile(jit_compile=compiled)
     synchronize_batch_norms(model.network, synchronized)
     # Each device gets all that is passed.
     images, labels = random_batch(count // devices, (height, width), CLASSES)

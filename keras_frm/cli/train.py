@@ -94,6 +94,13 @@ def train(
     cache: Annotated[
         Path | None, typer.Option(help="Folder to keep decoded images in.")
     ] = None,
+    xla: Annotated[
+        bool | None,
+        typer.Option(
+            "--xla/--no-xla",
+            help="Compile the step with XLA; as Keras decides if not given.",
+        ),
+    ] = None,
     rematerialize: Annotated[
         bool, typer.Option("--rematerialize", help="Less memory, more time.")
     ] = False,
@@ -123,6 +130,10 @@ def train(
     from keras_frm.training.run_folder import new_run
     from keras_frm.training.train import train as fit
 
+    if xla and deterministic:
+        raise ValueError(
+            "--xla does not go together with --deterministic; leave one of them out."
+        )
     # Several machines must find each other before anything else uses TensorFlow.
     spread = distribution(devices)
     keras.utils.set_random_seed(seed)
@@ -155,6 +166,7 @@ def train(
         "preset": settings_of(chosen),
         "accumulate": accumulate,
         "backbone_rate": backbone_rate,
+        "xla": xla,
         "options": options,
     }
     with new_run(out, config, chosen.labels, resume) as folder:
@@ -165,10 +177,14 @@ def train(
         train_data = functools.partial(
             training_stream, spread, chosen, data, resize, seed, cache
         )
-        train_data(0)  # what is wrong with the data shows before anything is built
         # Images of one size can be validated in batches.
         validation_batch = chosen.batch_size if resize else 1
-        validation_data = plain_data(chosen, data, "val", resize, validation_batch)
+        validation_data = functools.partial(
+            plain_data, chosen, data, "val", resize, validation_batch
+        )
+        # What is wrong with the data shows before anything is built.
+        train_data(0)
+        validation_data()
         with spread.scope():
             # What goes on has its own weights, wherever the first ones are by now.
             start = weights if position is None else None
@@ -178,7 +194,11 @@ def train(
             arguments = recipe(chosen, backbone_multiplier=backbone_rate)
             if accumulate > 1:
                 arguments["optimizer"].gradient_accumulation_steps = accumulate
-            model.compile(**arguments, steps_per_execution=steps_per_execution)
+            model.compile(
+                **arguments,
+                steps_per_execution=steps_per_execution,
+                jit_compile="auto" if xla is None else xla,
+            )
         print(_effective_batch(chosen.batch_size, accumulate, spread.replicas))
         fit(
             model,

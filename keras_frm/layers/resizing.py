@@ -23,10 +23,15 @@ def resize_like(x, reference):
     known = tuple(reference.shape[1:3])
     if None not in known and known == tuple(x.shape[1:3]):
         return x
+    # The operation computes in float32 anyway; XLA fails at its gradient where the
+    # input is of half precision.
+    is_half = x.dtype in ("float16", "bfloat16")
+    wide = ops.cast(x, "float32") if is_half else x
     if None not in known:
-        return ops.image.resize(x, known, interpolation="bilinear")
+        y = ops.image.resize(wide, known, interpolation="bilinear")
+        return ops.cast(y, x.dtype) if is_half else y
     # keras.ops compares the size with 0 in Python, so it must be known there.
-    return tf.cast(tf.image.resize(x, tf.shape(reference)[1:3]), x.dtype)
+    return tf.cast(tf.image.resize(wide, tf.shape(reference)[1:3]), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

@@ -22,6 +22,12 @@ class ReplicatedModel(keras.Model):
                 f"`steps_per_execution` must be 1 on {self.replicas} devices; Keras "
                 "cannot run several steps at once there."
             )
+        if self.jit_compile:
+            # XLA compiles one replica's step, within which none can meet the others.
+            raise ValueError(
+                f"XLA cannot compile a step on {self.replicas} devices; leave out "
+                "--xla (`jit_compile=True`), or train on one device."
+            )
         made_here = self.distribute_strategy.extended.variable_created_in_scope
         given = [m for m in keras.tree.flatten(metrics) if hasattr(m, "variables")]
         variables = [v for metric in [*self.metrics, *given] for v in metric.variables]
