@@ -1,4 +1,6 @@
-"""Training for int8 wins back what quantisation after training loses."""
+"""Training for int8 beside the same training of the float model, quantised after it."""
+
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -10,9 +12,13 @@ from keras_frm.data.synthetic import render_scene
 from keras_frm.layers import BilinearUpsampling
 
 pytest.importorskip("tf_keras")
+pytestmark = pytest.mark.slow
 
 SIZE = (64, 128)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+
+
+EPOCHS, RATE = 12, 5e-3  # of the further training
 
 
 def scenes(first, count):
@@ -46,25 +52,47 @@ def accuracy(model, data):
     return np.mean((found == labels)[labels != 255])
 
 
-@pytest.mark.slow
-def test_training_wins_back_what_clipped_ranges_cost(tmp_path):
-    """Ranges of scenes in fog clip those of clear days."""
+class Trained(NamedTuple):
+    """A float network, and what the same further training would make of it."""
+
+    model: keras.Model
+    further: keras.Model
+    data: tuple[np.ndarray, np.ndarray]
+    unseen: tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def trained():
     keras.utils.set_random_seed(0)
-    data, unseen = scenes(0, 32), scenes(32, 16)
+    data = scenes(0, 32)
     model = small_net()
     train(model, data, 30, 1e-2)
-    expected = accuracy(model, unseen)
-    fog = 127 + 0.2 * (data[0][:16] - 127)
+    further = keras.models.clone_model(model)
+    further.set_weights(model.get_weights())
+    train(further, data, EPOCHS, RATE)
+    return Trained(model, further, data, scenes(32, 16))
 
+
+def test_training_wins_back_what_clipped_ranges_cost(trained, tmp_path):
+    """Ranges of scenes in fog clip those of clear days.
+
+    Bounds: with seeds 0, 1, 2 the training ends 0.063, 0.074, 0.061 above the control,
+    its ranges alone 0.008 below to 0.010 above it.
+    """
+    model, further, data, unseen = trained
+    fog = 127 + 0.2 * (data[0][:16] - 127)
+    control = accuracy(quantize_aware(further, representative_data=fog), unseen)
     trainable = quantize_aware(model, representative_data=fog)
     after_training = accuracy(trainable, unseen)
-    assert after_training < expected - 0.06
-    half = (expected + after_training) / 2
-    train(trainable, data, 1, 0.0)  # ranges move, weights stay
-    assert accuracy(trainable, unseen) < half
+    assert max(after_training, control) < accuracy(model, unseen) - 0.06
 
-    train(trainable, data, 12, 5e-3)
-    assert accuracy(trainable, unseen) > half
+    start = trainable.get_weights()
+    train(trainable, data, EPOCHS, 0.0)  # ranges move, weights stay
+    assert accuracy(trainable, unseen) < control + 0.03
+    trainable.set_weights(start)
+    trainable.optimizer.learning_rate = RATE
+    trainable.fit(*data, batch_size=8, epochs=EPOCHS, verbose=0)
+    assert accuracy(trainable, unseen) > control + 0.045
     report = export_tflite(
         trainable,
         tmp_path / "net.tflite",
@@ -73,3 +101,17 @@ def test_training_wins_back_what_clipped_ranges_cost(tmp_path):
         representative_data=unseen[0][:4],
     )
     assert report.agreement > 0.99
+
+
+def test_training_costs_nothing_where_ranges_are_right(trained):
+    """With seeds 0, 1, 2 it ends 0.0022, 0.0013, 0.0006 above the control.
+
+    Without further training the network is 0.010, 0.012, 0.008 below it.
+    """
+    model, further, data, unseen = trained
+    clear = {"representative_data": data[0]}
+    control = accuracy(quantize_aware(further, **clear), unseen)
+    trainable = quantize_aware(model, **clear)
+    assert accuracy(trainable, unseen) < control - 0.005
+    train(trainable, data, EPOCHS, RATE)
+    assert accuracy(trainable, unseen) > control - 0.005
