@@ -10,6 +10,7 @@ from test_tfmot_quantizer import EAGER_AND_GRAPH, assert_on_grid, rounded
 
 from keras_frm import quantize_aware
 from keras_frm.deploy.native_depthwise import NativeDepthwiseConv2D
+from keras_frm.layers import quantized_kernel
 from keras_frm.layers.fake_quant import FakeQuant
 from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.tfmot_quantizer import KernelQuant
@@ -194,7 +195,12 @@ PARTS = {"inner": (3, 3), "rows": (9, 3), "columns": (3, 9)}
 def no_rounding(monkeypatch):
     """The training graph with every rounding handing on what it takes."""
     monkeypatch.setattr(KernelQuant, "call", lambda self, x: x)
-    monkeypatch.setattr(FakeQuant, "call", lambda self, x: x)
+    monkeypatch.setattr(quantized_kernel, "_rounded", lambda x: x)
+
+    def call(self, x, only_step=False):
+        return keras.ops.convert_to_tensor(self.step()) if only_step else x
+
+    monkeypatch.setattr(FakeQuant, "call", call)
 
 
 def dilated_net():

@@ -214,6 +214,7 @@ def _report(model, trained, folder, size, calibration, options):
     from keras_frm.deploy.flatten import flatten
     from keras_frm.deploy.inference_graph import inference_graph
     from keras_frm.deploy.quantization import error_report
+    from keras_frm.deploy.quantization.equalize import equalize_channels
     from keras_frm.deploy.quantization.fixed import with_fixed_ranges, without_rounding
     from keras_frm.deploy.quantization.quantize import quantize_after_training
     from keras_frm.deploy.quantization.tensor_errors import tensor_errors
@@ -223,6 +224,7 @@ def _report(model, trained, folder, size, calibration, options):
     if trained is None:
         name, form = "int8_after_training", {"output": "logits", "precision": "int8"}
         reference = inference_graph(model, input_shape=size, **form)
+        reference = equalize_channels(reference, images)
         rounded = quantize_after_training(reference, images, options["keep_float"])
     else:
         graph = flatten(trained, (*size, 3))

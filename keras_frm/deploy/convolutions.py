@@ -84,3 +84,33 @@ def scale_inputs(layer, scale: np.ndarray, offset: np.ndarray):
     kernel, bias = weights_of(layer)
     added = (offset @ kernel).reshape(-1)  # (C_out,)
     return with_weights(layer, kernel * scale[:, None], bias + added)
+
+
+def scale_channels(layer, inputs: np.ndarray | float, outputs: np.ndarray | float):
+    """Return a convolution that multiplies the channels on both of its sides.
+
+    Args:
+        layer: A convolution of one group, or a depthwise one of multiplier 1, without
+            activation.
+        inputs: (C_in,) factor of each input channel, or one of all.
+        outputs: (C_out,) factor of each output channel, or one of all.
+
+    Example:
+    >>> layer = keras.layers.Conv2D(2, 3)
+    >>> layer.build((None, 5, 5, 3))
+    >>> new = scale_channels(layer, np.array([1, 2, 3]), 0.5)
+    >>> x = np.ones((1, 5, 5, 3), "float32")
+    >>> np.allclose(new(x), 0.5 * layer(x * [1, 2, 3]), atol=1e-6)
+    True
+    """
+    kernel, *bias = (np.asarray(weight, np.float64) for weight in layer.get_weights())
+    by_input = np.broadcast_to(inputs, kernel.shape[-2:-1])[:, None]  # (C_in, 1)
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        by_output = np.broadcast_to(outputs, kernel.shape[-2:-1])[:, None]  # (C, 1)
+    else:
+        by_output = np.broadcast_to(outputs, kernel.shape[-1:])  # (C_out,)
+    new = type(layer).from_config(layer.get_config())
+    new.build(layer.get_build_config()["input_shape"])
+    weights = [kernel * by_input * by_output, *(b * outputs for b in bias)]
+    new.set_weights([weight.astype(np.float32) for weight in weights])
+    return new

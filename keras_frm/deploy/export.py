@@ -25,6 +25,7 @@ from keras_frm.deploy.head import at_stride, with_head
 from keras_frm.deploy.inference_graph import inference_graph
 from keras_frm.deploy.op_profile import profile_operations
 from keras_frm.deploy.precisions import precision_of
+from keras_frm.deploy.quantization.equalize import equalize_channels
 from keras_frm.deploy.quantization.fixed import (
     is_quantization_aware,
     with_fixed_ranges,
@@ -157,6 +158,7 @@ def export_tflite(
             precision=precision,
         )
     if chosen.calibrated and not trained:
+        graph = equalize_channels(graph, images)
         graph = quantize_after_training(
             graph, images, keep_float, progress, integer_only=not chosen.keeps_float
         )

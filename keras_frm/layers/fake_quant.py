@@ -13,8 +13,12 @@ class FakeQuant(keras.layers.Layer):
         symmetric: Whether the range is widened to have zero in its middle, as engines
             without zero points need it; it has 255 numbers then.
 
-    Input and output: (B, ..., C), floating point. Gradients pass where the input is
-    inside the range.
+    Call arguments:
+        x: (B, ..., C), floating point.
+        only_step: Whether the result is not `x`, rounded, but the distance of the
+            range's numbers, a scalar in float32.
+
+    Output: as `x`. Gradients pass where the input is inside the range.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, eq. 12.
@@ -56,13 +60,22 @@ class FakeQuant(keras.layers.Layer):
         """Return the smallest and the largest number of the range: scalar tensors."""
         return self.minimum, self.maximum
 
-    def call(self, x):
+    def step(self):
+        """Return the distance of the range's numbers: a scalar tensor."""
+        low, high = self.ends()
+        return (high - low) / (254 if self.symmetric else 255)
+
+    def call(self, x, only_step=False):
+        if only_step:
+            return keras.ops.convert_to_tensor(self.step())
         return keras.quantizers.fake_quant_with_min_max_vars(
             x, *self.ends(), num_bits=8, narrow_range=self.symmetric
         )
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
+    def compute_output_spec(self, x, only_step=False, **kwargs):
+        if only_step:
+            return keras.KerasTensor((), dtype="float32")
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         minimum, maximum = self.initial_range

@@ -2,28 +2,40 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_frm.layers.tfmot_quantizer import KernelQuant
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class QuantizedKernel(keras.layers.Wrapper):
-    """Run a convolution or a Dense layer with an int8 kernel, and train the float one.
+    """Run a convolution or a Dense layer on integers, and train its float weights.
 
-    What it computes is `layer` with the rounded kernel, times the constant `gain` of
-    each output channel, which is 1 unless the layer was made by `of`.
+    Input, kernel and bias are divided by their scales and rounded: int8 numbers and
+    sums in 32 bits, as in an int8 file, whose sums these are whatever the order of
+    the additions. One rounding that falls the other way is a step of the output, and
+    a few layers later it has reached every number. The result is times the constant
+    `gain` of each output channel, which is 1 unless the layer was made by `of`.
 
     Args:
         layer: A `Conv2D`, `Conv1D`, `DepthwiseConv2D` or `Dense`.
 
-    Input and output: the layer's. Each output channel has its own scale, in depthwise
-    convolutions too; the bias stays float, as an int8 file holds it in 32 bits.
+    Call arguments:
+        x: The layer's input, on the numbers of a range around zero.
+        step: Distance of those numbers, a scalar.
+
+    Output: the layer's. Each output channel has its own scale, in depthwise
+    convolutions too; that of its bias is this one times `step`. Gradients pass all
+    roundings.
+
+    Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference, 2018, section 2.4.
 
     Example:
     >>> layer = QuantizedKernel(keras.layers.Dense(1, use_bias=False))
     >>> layer.build((None, 2))
     >>> layer.layer.set_weights([keras.ops.array([[1.27], [0.006]])])
-    >>> layer(keras.ops.array([[0.0, 1.0]])).numpy().round(4).tolist()
+    >>> layer(keras.ops.array([[0.0, 1.0]]), step=0.5).numpy().round(4).tolist()
     [[0.009999999776482582]]
     """
 
@@ -56,8 +68,8 @@ class QuantizedKernel(keras.layers.Wrapper):
         copy.set_weights([by_channel.reshape(kernel.shape), *(b / gain for b in bias)])
         return new
 
-    def build(self, input_shape=None):
-        super().build(input_shape)
+    def build(self, x_shape, step_shape=None):
+        super().build(x_shape)
         *_, inputs, outputs = shape = self.layer.kernel.shape
         self.rounding.build(shape)
         self.gain = self.add_weight(
@@ -69,35 +81,65 @@ class QuantizedKernel(keras.layers.Wrapper):
             name="gain",
         )
 
-    def call(self, x):
-        weights = self.layer.weights
-        values = self._weights(self.rounding)
+    def call(self, x, step):
+        step = ops.cast(step, "float32")
+        kernel, bias = self._integers(step)
+        weights = zip(self.layer.weights, [kernel, *bias], strict=True)
         # Within the scope, whatever the layer does reads these weights.
-        with keras.StatelessScope(list(zip(weights, values, strict=True))):
-            return self.layer.call(x)
+        with keras.StatelessScope(list(weights)):
+            # Half precision has not the bits for the sums.
+            sums = self.layer.call(_rounded(ops.cast(x, "float32") / step))
+        return ops.cast(sums * self._unit(step), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
+    def compute_output_spec(self, x, step):
+        shape = self.layer.compute_output_shape(x.shape)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def rounded(self) -> keras.layers.Layer:
-        """Return a plain layer whose kernel holds the rounded numbers."""
-        return _like(self.layer, self._weights(self.rounding))
+    def rounded(self, step: float, suffix: str = "") -> keras.layers.Layer:
+        """Return a plain layer whose weights are the rounded ones.
+
+        Args:
+            step: Distance of the input's numbers.
+            suffix: What its name has at the end.
+        """
+        kernel, bias = self._integers(step)
+        unit = self._unit(step)
+        scale = self._by_kernel(unit / step)
+        return _like(self.layer, [kernel * scale, *(b * unit for b in bias)], suffix)
 
     def unrounded(self) -> keras.layers.Layer:
-        """Return a plain layer with the kernel that is trained."""
-        return _like(self.layer, self._weights(keras.ops.convert_to_tensor))
-
-    def _weights(self, rounding):
-        """Return the kernel, rounded, and the bias, both times the gain."""
+        """Return a plain layer with the weights that are trained."""
         kernel, *bias = self.layer.weights
-        shape = kernel.shape[-2:] if self.depthwise else (-1,)
-        by_channel = keras.ops.reshape(self.gain, shape)
-        return [rounding(kernel) * by_channel, *(b * self.gain for b in bias)]
+        gain = self._by_kernel(self.gain)
+        return _like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
+
+    def _integers(self, step):
+        """Return kernel and biases, none or one, divided by their scales."""
+        kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
+        scale = self._by_kernel(self.rounding.steps(kernel))
+        unit = self._unit(step)
+        biases = [_rounded(b * self.gain / unit) for b in bias]
+        return _rounded(self.rounding(kernel) / scale), biases
+
+    def _unit(self, step):
+        """Return what a sum of 1 stands for in each output channel: (C_out,)."""
+        return self.gain * self.rounding.steps(self.layer.kernel) * step
+
+    def _by_kernel(self, channels):
+        """Return (C_out,) numbers in the shape of the kernel's last axes."""
+        *_, inputs, outputs = self.layer.kernel.shape
+        return ops.reshape(channels, (inputs, outputs) if self.depthwise else (-1,))
 
 
-def _like(layer, weights):
+def _rounded(x):
+    """Round to integers; gradients pass."""
+    return x + ops.stop_gradient(ops.round(x) - x)
+
+
+def _like(layer, weights, suffix=""):
     """Return a layer of the same configuration with other weights."""
-    new = type(layer).from_config(layer.get_config())
+    config = layer.get_config()
+    new = type(layer).from_config({**config, "name": config["name"] + suffix})
     new.build(layer.get_build_config()["input_shape"])
     new.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
     return new

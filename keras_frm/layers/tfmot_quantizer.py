@@ -29,6 +29,7 @@ class MovingRange(FakeQuant):
     Call arguments:
         x: (B, ..., C), floating point.
         member: Which of the tensors `x` is, 0 to `members` - 1.
+        only_step: See `FakeQuant`.
 
     Output: as `x`. Gradients pass where `x` is inside the range.
 
@@ -86,10 +87,10 @@ class MovingRange(FakeQuant):
         lowest = tf.reduce_min(tf.stack([end.value for end in lows]))
         return lowest, tf.reduce_max(tf.stack([end.value for end in highs]))
 
-    def call(self, x, member=0, training=False):
-        if training and self.trainable:
+    def call(self, x, member=0, only_step=False, training=False):
+        if training and self.trainable and not only_step:
             self._follow(x, member)
-        return super().call(x)
+        return super().call(x, only_step)
 
     def _follow(self, x, member):
         """Move one tensor's own ends towards its extremes."""
@@ -159,6 +160,14 @@ class KernelQuant(keras.layers.Layer):
         by_channel = tf.reshape(tf.cast(kernel, tf.float32), self._shape(kernel))
         rounded = self._quantizer(by_channel, True, ends)  # (..., channels)
         return tf.cast(tf.reshape(rounded, kernel.shape), kernel.dtype)
+
+    def steps(self, kernel):
+        """Return the distance of the numbers of each output channel: (C_out,)."""
+        values = tf.cast(keras.ops.convert_to_tensor(kernel), tf.float32)
+        by_channel = tf.reshape(values, self._shape(kernel))  # (..., channels)
+        axes = list(range(len(by_channel.shape) - 1))
+        size = tf.stop_gradient(tf.reduce_max(tf.abs(by_channel), axes))
+        return tf.where(size > 0, size / 127, 1.0)
 
     def compute_output_shape(self, input_shape):
         return input_shape

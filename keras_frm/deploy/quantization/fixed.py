@@ -40,10 +40,24 @@ def with_fixed_ranges(model: keras.Model) -> keras.Model:
     for call in Graph(model).calls:
         layer = call.operation
         if isinstance(layer, QuantizedKernel) and layer not in replacements:
-            replacements[layer] = layer.rounded()
+            replacements[layer] = _FixedKernel(layer)
         elif isinstance(layer, FakeQuant) and layer not in replacements:
             replacements[layer] = _FixedRange(layer)
     return rebuild(model, replacements)
+
+
+class _FixedKernel:
+    """A layer on integers as a plain one for each step its inputs have."""
+
+    def __init__(self, layer: QuantizedKernel):
+        self.layer = layer
+        self.made: dict[float, keras.Layer] = {}
+
+    def __call__(self, x, step):
+        own = float(x._keras_history.operation.step())  # `step` is not in this graph
+        if own not in self.made:
+            self.made[own] = self.layer.rounded(own, f"_{len(self.made)}".rstrip("_0"))
+        return self.made[own](x)
 
 
 class _FixedRange:
@@ -54,7 +68,9 @@ class _FixedRange:
         self.symmetric = layer.symmetric
         self.made: dict[str, FakeQuant] = {}  # what a shared layer makes has one name
 
-    def __call__(self, x, **kwargs):
+    def __call__(self, x, only_step=False, **kwargs):
+        if only_step:
+            return x  # in its place: no plain layer reads it
         maker = x._keras_history.operation
         if isinstance(maker, FloatBoundary):
             (x_before,) = maker._inbound_nodes[0].input_tensors
@@ -81,7 +97,8 @@ def without_rounding(model: keras.Model) -> keras.Model:
     for call in Graph(model).calls:
         layer = call.operation
         if isinstance(layer, QuantizedKernel):
-            replacements[layer] = layer.unrounded()
+            plain = layer.unrounded()
+            replacements[layer] = lambda x, step, plain=plain: plain(x)
         elif isinstance(layer, FakeQuant):
             replacements[layer] = lambda x, **kwargs: x
     return rebuild(model, replacements)

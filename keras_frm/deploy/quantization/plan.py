@@ -38,6 +38,9 @@ _COMPARING = {"ClassIds"}
 # only those without a slope, a threshold or a bound other than 6.
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
 
+# Worth no rounding of their own on the way to a float operation.
+_CARRYING = {"Add", "Reshape", "Subtract"}
+
 IMAGE = "image"
 IMAGE_RANGE = (0.0, 255.0)
 # What LiteRT's integer kernels dictate: these results have this range and no other.
@@ -171,9 +174,11 @@ class Plan:
         if self._kept_float(call):
             return False
         if isinstance(operation, Convolution):
-            return True
+            # One channel is no work in float, and a softmax makes exponents of it.
+            narrow = call.outputs[0].shape[-1] == 1 and not self.integer_only
+            return not (narrow and self._feeds_float_only(call))
         any_integer = any(id(tensor) in self.integer for tensor in call.inputs)
-        if kind == "Add" and self._feeds_float_only(call):
+        if _carries(operation) and self._feeds_float_only(call):
             return False
         if isinstance(operation, LayerScale):
             return any_integer
@@ -194,14 +199,19 @@ class Plan:
         )
 
     def _feeds_float_only(self, call):
-        """Return whether only float operations take a call's result.
+        """Return whether only float operations take a call's result, in the end.
 
-        A sum that only a LayerNorm reads need not be rounded before it.
+        A sum that only a LayerNorm reads, scaled or not, need not be rounded before it.
         """
         users = self.graph.users(call)
-        kinds = {type(user.operation).__name__ for user in users}
+        if not users or self.graph.is_output(call):
+            return False
         floats = _FLOAT if self.integer_only else _FLOAT | _FLOAT_BY_CHOICE
-        return bool(users) and kinds <= floats and not self.graph.is_output(call)
+        return all(
+            type(user.operation).__name__ in floats
+            or (_carries(user.operation) and self._feeds_float_only(user))
+            for user in users
+        )
 
     def _is_fused(self, call):
         """Return whether an activation follows that the call computes itself."""
@@ -229,3 +239,8 @@ class Plan:
             first, second = second, first
         if first != second:
             self._same[second] = first
+
+
+def _carries(operation):
+    """Return whether an operation is as cheap in float as in integers."""
+    return isinstance(operation, LayerScale) or type(operation).__name__ in _CARRYING

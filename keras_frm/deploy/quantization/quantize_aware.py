@@ -13,6 +13,7 @@ from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.inference_graph import rewrite_for
 from keras_frm.deploy.quantization.apply import round_tensors
 from keras_frm.deploy.quantization.calibrate import calibrate, check_weights
+from keras_frm.deploy.quantization.equalize import equalize_channels
 from keras_frm.deploy.quantization.fixed import is_quantized
 from keras_frm.deploy.quantization.plan import Plan
 from keras_frm.deploy.quantization.schemes import scheme_of
@@ -41,8 +42,9 @@ def quantize_aware(
     """Return a copy of a trained network that trains as an int8 file computes.
 
     BatchNorms are folded, dilated depthwise convolutions split, GELU takes its sigmoid
-    form. Every convolution rounds its kernel to int8, channel by channel, and every
-    tensor that the file holds as integers is rounded to a range that starts from
+    form; channels are brought to one size where convolutions can take that up. Every
+    convolution rounds its kernel to int8, channel by channel, and every tensor that
+    the file holds as integers is rounded to a range that starts from
     `representative_data` and follows training. LayerNorm and attention stay float.
 
     Args:
@@ -94,9 +96,10 @@ def quantize_aware(
         )
     images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
     graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
+    check_weights(graph)
+    graph = equalize_channels(graph, images)
     plan = Plan(Graph(graph), keep_float)
     plan.check_names()
-    check_weights(graph)
     ranges = calibrate(graph, plan, images, progress)
     layers = {
         name: _range_layer(name, ranges[name], plan, tensors, chosen, freeze_after)
@@ -182,13 +185,23 @@ def _input_shape(model, given):
 
 
 def _quantized_kernels(plan):
-    """Return the layer with a rounded kernel for each convolution of a plan."""
+    """Return what computes on integers for each convolution of a plan."""
     convolutions = {
         call.operation
         for call in plan.graph.calls
         if isinstance(call.operation, Convolution) and plan.is_integer(call)
     }
-    return {layer: QuantizedKernel.of(layer) for layer in convolutions}
+    return {layer: _on_integers(QuantizedKernel.of(layer)) for layer in convolutions}
+
+
+def _on_integers(layer):
+    """Return a function that also gives a layer the step of its input."""
+
+    def call(x):
+        range_layer = x._keras_history.operation
+        return layer(x, range_layer(x, only_step=True))
+
+    return call
 
 
 def _range_layer(name, ends, plan, tensors, scheme, freeze_after):
