@@ -97,7 +97,7 @@ def test_channels_have_one_size():
         sums = [
             np.abs(t).reshape(-1, t.shape[-1]).max(axis=0)
             for i in IMAGES
-            for t in map(np.asarray, outputs(i[None].astype("float32")))
+            for t in map(np.asarray, outputs([i[None].astype("float32")]))
         ]
         return np.mean([size.min() / size.max() for size in sums])
 

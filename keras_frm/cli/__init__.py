@@ -16,8 +16,12 @@ def main() -> None:
             raise
         print(f"keras-frm: {message}", file=sys.stderr)
         sys.exit(1)
-    code = run()
-    if code == INTERRUPTED:
+    try:
+        code = run()
+        stopped = code == INTERRUPTED
+    except SystemExit as stop:  # of a training, which a signal ended
+        code, stopped = stop.code, True
+    if stopped:
         # Threads that read data for TensorFlow wait for Python, and Python's regular
         # end may wait for them for ever.
         sys.stdout.flush()

@@ -70,7 +70,11 @@ def _factors(groups, sizes) -> Mapping[int, np.ndarray]:
     """Return what to divide the channels of each tensor by, largest 1, by its id."""
     factors = {}
     for tensors in groups:
-        relative = [sizes[id(t)] / max(sizes[id(t)].max(), 1e-30) for t in tensors]
+        largest = [max(sizes[id(tensor)].max(), 1e-30) for tensor in tensors]
+        with np.errstate(
+            invalid="ignore"
+        ):  # infinite numbers: `calibrate` reports them
+            relative = [sizes[id(t)] / m for t, m in zip(tensors, largest, strict=True)]
         common = np.max(relative, axis=0)  # (C,)
         usable = np.isfinite(common) & (common > 0)
         common = np.where(usable, np.maximum(common, _SMALLEST_FACTOR), 1.0)
