@@ -172,6 +172,14 @@ def test_outputs_stay():
     assert free_shapes(x, conv(2)(x)) == []
 
 
+def test_input_of_a_named_layer_stays():
+    x = image()
+    y = conv(2, name="classifier")(conv(4)(conv(4)(x)))
+    graph = Graph(keras.Model(x, y))
+    assert len(ChannelGroups(graph).free()) == 2
+    assert len(ChannelGroups(graph, ["classifier"]).free()) == 1
+
+
 def test_channel_that_is_zero():
     x = image()
     model = keras.Model(x, conv(2)(ops.relu(conv(2)(x))))

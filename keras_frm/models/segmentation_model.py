@@ -78,7 +78,9 @@ class SegmentationModel(ReplicatedModel):
         self.embedding_dim = embedding_dim
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.skipped_tracker = SkippedSteps()
-        features = network.get_layer("classifier").input  # (B, H / 4, W / 4, C)
+        # On integers, it also takes the step of its input.
+        taken = keras.tree.flatten(network.get_layer("classifier").input)
+        features = taken[0]  # (B, H / 4, W / 4, C)
         with_features = keras.Model(network.input, [network.output, features])
         # A bound method, so that Keras does not track and save the layers twice.
         self._logits_and_features = with_features.__call__

@@ -1,5 +1,7 @@
 """Which tensors of a graph can have their channels multiplied, at no change at all."""
 
+from collections.abc import Collection
+
 import keras
 
 from keras_frm.deploy.convolutions import is_convolution
@@ -35,6 +37,7 @@ class ChannelGroups:
 
     Args:
         graph: The graph of a model of primitive layers with linear convolutions.
+        unchanged: Names of operations that must take the numbers they take now.
 
     Example:
     >>> x = keras.Input((8, 8, 3))
@@ -45,8 +48,9 @@ class ChannelGroups:
     [[4, 4]]
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, unchanged: Collection[str] = ()):
         self.graph = graph
+        self.unchanged = unchanged
         self._tensors: dict[int, keras.KerasTensor] = {}
         self._parent: dict[int, int] = {}
         self._fixed: set[int] = set()  # of roots
@@ -76,6 +80,8 @@ class ChannelGroups:
             self._tensors.setdefault(id(tensor), tensor)
         if self.graph.is_output(call):
             self._fix(*call.outputs)
+        if call.operation.name in self.unchanged:
+            self._fix(*call.inputs)
         if self.graph.is_shared(call):
             self._fix(*tensors)
         elif takes_factors(call.operation):

@@ -1,6 +1,6 @@
 """Channels brought to one size, so that small ones keep their bits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -15,7 +15,11 @@ from keras_frm.deploy.quantization.channel_groups import ChannelGroups, takes_fa
 _SMALLEST_FACTOR = 1 / 32
 
 
-def equalize_channels(model: keras.Model, images: Sequence[np.ndarray]) -> keras.Model:
+def equalize_channels(
+    model: keras.Model,
+    images: Sequence[np.ndarray],
+    unchanged: Collection[str] = (),
+) -> keras.Model:
     """Divide the channels of a graph's tensors by their size, where that is exact.
 
     An int8 file has one scale for all channels of a tensor: where the largest is a
@@ -26,6 +30,7 @@ def equalize_channels(model: keras.Model, images: Sequence[np.ndarray]) -> keras
         model: A Functional model of primitive layers with linear convolutions.
         images: Arrays (H, W, 3), RGB in [0, 255], at the model's size. Without any,
             nothing is known and nothing changes.
+        unchanged: Names of operations that must take the numbers they take now.
 
     Returns:
         A Functional model of the same function; a LayerNormalization may have a
@@ -45,7 +50,7 @@ def equalize_channels(model: keras.Model, images: Sequence[np.ndarray]) -> keras
     [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     graph = Graph(model)
-    groups = ChannelGroups(graph).free()
+    groups = ChannelGroups(graph, unchanged).free()
     if not groups or not len(images):
         return model
     factors = _factors(groups, _channel_sizes(graph, groups, images))
@@ -71,9 +76,7 @@ def _factors(groups, sizes) -> Mapping[int, np.ndarray]:
     factors = {}
     for tensors in groups:
         largest = [max(sizes[id(tensor)].max(), 1e-30) for tensor in tensors]
-        with np.errstate(
-            invalid="ignore"
-        ):  # infinite numbers: `calibrate` reports them
+        with np.errstate(invalid="ignore"):  # `calibrate` reports infinite numbers
             relative = [sizes[id(t)] / m for t, m in zip(tensors, largest, strict=True)]
         common = np.max(relative, axis=0)  # (C,)
         usable = np.isfinite(common) & (common > 0)

@@ -97,7 +97,9 @@ def quantize_aware(
     images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
     graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
     check_weights(graph)
-    graph = equalize_channels(graph, images)
+    # The embedding head takes the classifier's input too.
+    unchanged = ["classifier"] if isinstance(model, SegmentationModel) else []
+    graph = equalize_channels(graph, images, unchanged)
     plan = Plan(Graph(graph), keep_float)
     plan.check_names()
     ranges = calibrate(graph, plan, images, progress)
