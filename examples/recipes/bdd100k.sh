@@ -1,16 +1,18 @@
 #!/bin/sh
 # The paper's recipe on BDD100K (arXiv 2412.08670, section 3.1).
 #
-#     sh examples/recipes/bdd100k.sh BDD100K VAN_SMALL_PTH RUN
+#     sh examples/recipes/bdd100k.sh BDD100K VAN_SMALL_PTH RUN [OPTION...]
 #
 # BDD100K is either published layout of the segmentation set; VAN_SMALL_PTH is the official
 # ImageNet checkpoint of VAN-B1. 7000 images, 300 epochs of 218 steps, crops of 720x720, batch 32
 # over all devices. Run again with the same arguments to go on after a stop.
 #
 # Hardware: eight GPUs of 24 GB, four crops each, is the estimate; not measured. With fewer,
-# lower --batch-size and raise --accumulate so that their product stays 32.
+# add --batch-size and --accumulate with a product of 32.
 # Result: not measured here.
 set -eu
-keras-frm train --preset bdd100k --data "$1" --weights "$2" --out "$3" \
-  --devices all --precision mixed_float16
-keras-frm evaluate "$3" --preset bdd100k --data "$1" --split val
+data=$1 weights=$2 run=$3
+shift 3
+keras-frm train --preset bdd100k --data "$data" --weights "$weights" --out "$run" \
+  --devices all --precision mixed_float16 "$@"
+keras-frm evaluate "$run" --preset bdd100k --data "$data" --split val
