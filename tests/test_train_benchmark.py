@@ -81,6 +81,21 @@ def test_only_the_second_part_has_gradients():
     assert gradient in kinds(train_benchmark._forward_and_backward, model)
 
 
+@pytest.mark.parametrize("compiled_by_xla", [True, False])
+def test_parts_are_compiled_as_the_step_is(compiled_by_xla):
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=compiled_by_xla)
+    images, labels = (tf.convert_to_tensor(x) for x in batch())
+    parts = (train_benchmark._forward, train_benchmark._forward_and_backward)
+    for part in parts:
+        function = part(model)
+        assert function._jit_compile == (compiled_by_xla or None)
+    loss, *gradients = function(images, labels)
+    assert float(loss) > 0
+    assert [g.shape for g in gradients] == [w.shape for w in model.trainable_weights]
+    assert all(np.abs(g).max() > 0 for g in gradients)
+
+
 def test_at_least_one_run():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         benchmark_training(compiled(), (16, 24), 2, runs=0)

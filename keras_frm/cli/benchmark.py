@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, Size, Split, at_least_one_pixel
+from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
 from keras_frm.progress import timed_progress
 
 
@@ -60,6 +60,7 @@ def benchmark(
             "--rematerialize", help="With --train: compute twice, for less memory."
         ),
     ] = False,
+    xla: Xla = None,
 ) -> None:
     """Compare model files: latency, memory, size, agreement and mean IoU.
 
@@ -72,7 +73,7 @@ def benchmark(
             "give model files to compare, or --train without a file"
         )
     if train:
-        options = (backbone, batch_size, crop, precision, rematerialize)
+        options = (backbone, batch_size, crop, precision, rematerialize, xla)
         _benchmark_training(preset or "cityscapes", data, threads, runs, out, *options)
         return
     from keras_frm.evaluation import benchmark_report
@@ -107,7 +108,17 @@ def benchmark(
 
 
 def _benchmark_training(
-    preset, data, threads, runs, out, backbone, batch_size, crop, precision, remat
+    preset,
+    data,
+    threads,
+    runs,
+    out,
+    backbone,
+    batch_size,
+    crop,
+    precision,
+    remat,
+    xla,
 ) -> None:
     """Time the training step of a new network and print its parts."""
     from keras_frm.evaluation.tensorflow_threads import limit_threads
@@ -124,7 +135,8 @@ def _benchmark_training(
     if data is not None or chosen.dataset == "synthetic":
         batches = training_data(chosen, data, batch_size, crop, None, 0, first_step=0)
     model = build_model(chosen, backbone=backbone, rematerialize=remat, dtype=precision)
-    model.compile()
+    model.compile(jit_compile="auto" if xla is None else xla)
+    choices = {"rematerialized": remat, "XLA": model.jit_compile}
     with timed_progress() as bar:
         task = bar.add_task("training steps", total=runs + 2)
         result = benchmark_training(
@@ -132,7 +144,9 @@ def _benchmark_training(
             crop,
             batch_size,
             batches=batches,
-            network=f"{backbone}, rematerialized" if remat else backbone,
+            network=", ".join(
+                [backbone, *(name for name, on in choices.items() if on)]
+            ),
             runs=runs,
             threads=threads,
             on_round=lambda: bar.advance(task),

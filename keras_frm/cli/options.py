@@ -40,6 +40,13 @@ Size = Annotated[
     typer.Option(help="Height and width, in pixels.", callback=at_least_one_pixel),
 ]
 LearningRate = Annotated[float | None, typer.Option(callback=at_least_zero)]
+Xla = Annotated[
+    bool | None,
+    typer.Option(
+        "--xla/--no-xla",
+        help="Compile the training step with XLA; as Keras decides if not given.",
+    ),
+]
 ContrastiveWeight = Annotated[
     float | None, typer.Option(help="lambda", callback=at_least_zero)
 ]

@@ -71,7 +71,8 @@ def benchmark_training(
     """Time training steps of a compiled model, which changes it.
 
     The whole step, its forward pass, and that with the gradients run in turn; the
-    parts are differences inside a round.
+    parts are differences inside a round. XLA compiles all of them or none, as the model
+    was compiled.
 
     Args:
         model: A compiled model.
@@ -103,7 +104,7 @@ def benchmark_training(
     times = interleaved_times(
         [
             lambda: model.train_on_batch(images, labels),
-            *(lambda part=part: part(images, labels).numpy() for part in parts),
+            *(lambda part=part: part(images, labels)[0].numpy() for part in parts),
         ],
         runs,
         on_round=on_round,
@@ -149,24 +150,28 @@ def _losses(model, images, labels):
 
 
 def _forward(model):
-    """Return the compiled forward pass."""
-    return tf.function(
-        lambda images, labels: _losses(model, images, labels), autograph=False
-    )
+    """Return the compiled forward pass: the loss in a list."""
+    return _compiled(model, lambda images, labels: [_losses(model, images, labels)])
 
 
 def _forward_and_backward(model):
-    """Return the compiled forward and backward pass."""
+    """Return the compiled forward and backward pass: the loss, then the gradients."""
 
     def run(images, labels):
         with tf.GradientTape() as tape:
             loss = _losses(model, images, labels)
         gradients = tape.gradient(loss, model.trainable_weights)
-        # What nobody reads is not computed.
-        with tf.control_dependencies([g for g in gradients if g is not None]):
-            return tf.identity(loss)
+        # What is not returned is not computed; XLA heeds no control dependencies.
+        return [loss, *(g for g in gradients if g is not None)]
 
-    return tf.function(run, autograph=False)
+    return _compiled(model, run)
+
+
+def _compiled(model, function):
+    """Return a function compiled as the model's training step is."""
+    return tf.function(
+        function, autograph=False, jit_compile=True if model.jit_compile else None
+    )
 
 
 def _peak():
