@@ -102,7 +102,7 @@ def test_killed_after_a_checkpoint_in_mid_epoch(tmp_path, whole):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(4))
 def test_killed_anywhere(seed, tmp_path, whole):
     step = random.Random(seed).randrange(1, EPOCHS * STEPS + 1)
     end_and_go_on(tmp_path / "run", "KILL", "step", step, -9)
@@ -512,6 +512,7 @@ def test_run_of_the_same_settings_is_opened_again(tmp_path):
     open_run(tmp_path / "run", data="/here")
     before = (tmp_path / "run" / "config.json").read_bytes()
     open_run(tmp_path / "run", data="/there")
+    open_run(tmp_path / "run", data="/here", effective_batch=8)  # which is newer
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     with pytest.raises(ValueError, match="is not empty"):
         open_run(tmp_path / "run", resume=False, data="/here")
@@ -593,6 +594,7 @@ def copy(interrupted, tmp_path, monkeypatch):
 
 def test_command_goes_on_with_the_options_it_was_started_with(copy):
     assert checkpoint.newest_position(copy).global_step == 4
+    assert json.loads((copy / "config.json").read_text())["effective_batch"] == 4
     done = keras_frm("train", "--out", copy)
     assert done.code == 0, done.err
     assert "going on from" in done.err

@@ -12,6 +12,7 @@ from keras_frm.cli.options import (
     LearningRate,
     PresetName,
     Size,
+    Xla,
     at_least_one_pixel,
     at_least_zero,
 )
@@ -94,13 +95,7 @@ def train(
     cache: Annotated[
         Path | None, typer.Option(help="Folder to keep decoded images in.")
     ] = None,
-    xla: Annotated[
-        bool | None,
-        typer.Option(
-            "--xla/--no-xla",
-            help="Compile the step with XLA; as Keras decides if not given.",
-        ),
-    ] = None,
+    xla: Xla = None,
     rematerialize: Annotated[
         bool, typer.Option("--rematerialize", help="Less memory, more time.")
     ] = False,
@@ -165,6 +160,7 @@ def train(
         "network": network,
         "preset": settings_of(chosen),
         "accumulate": accumulate,
+        "effective_batch": chosen.batch_size * accumulate,
         "backbone_rate": backbone_rate,
         "xla": xla,
         "options": options,

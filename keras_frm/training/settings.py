@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 # Where the data lie and who recommends a recipe changes no training; options are what
-# the settings were made from.
-_CHANGE_NOTHING = {"data", "options", "source"}
+# the settings were made from, and the effective batch follows from two of them.
+_CHANGE_NOTHING = {"data", "effective_batch", "options", "source"}
 
 
 def check_same_settings(folder: Path, before: dict, now: dict) -> None:
