@@ -165,7 +165,7 @@ def train(
         "xla": xla,
         "options": options,
     }
-    with new_run(out, config, chosen.labels, resume) as folder:
+    with new_run(out, config, chosen.labels, resume, spread) as folder:
         position = newest_position(folder)
         if position is not None and position.finished:
             print(_finished(folder, position))

@@ -18,23 +18,27 @@ class Board(keras.callbacks.Callback):
     """Write logs, samples and per-class IoU of the validation for TensorBoard.
 
     Training and validation are two runs with the same names, so that their curves lie
-    in one diagram. A resumed training goes on in the same folder.
+    in one diagram. A resumed training goes on in the same folder. Of several workers
+    all have this callback, for they count the validation together.
 
     Args:
-        folder: Folder to give to `tensorboard --logdir`.
+        folder: Folder to give to `tensorboard --logdir`, None to write nothing.
         labels: Names of the classes.
         samples: What draws input, label and prediction; it comes before this in the
-            callbacks.
+            callbacks. None where nothing is written.
     """
 
-    def __init__(self, folder: Path, labels: LabelSet, samples: Samples):
+    def __init__(self, folder: Path | None, labels: LabelSet, samples: Samples | None):
         super().__init__()
         self.folder = folder
         self.labels = labels
         self.samples = samples
         self.iou = None
+        self.writers = {}
 
     def on_train_begin(self, logs=None):
+        if self.folder is None:
+            return
         self.writers = {
             name: tf.summary.create_file_writer(str(self.folder / name))
             for name in ("train", "validation")
@@ -47,6 +51,8 @@ class Board(keras.callbacks.Callback):
         self.iou = metric.iou() if known else None
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.folder is None:
+            return
         for name, value in (logs or {}).items():
             run = "validation" if name.startswith("val_") else "train"
             with self.writers[run].as_default():

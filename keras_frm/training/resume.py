@@ -8,12 +8,16 @@ from pathlib import Path
 import keras
 
 from keras_frm.training import variables
+from keras_frm.training.agreement import Agreement
 from keras_frm.training.average import AveragedWeights
 from keras_frm.training.best import BestAndLast
 from keras_frm.training.checkpoint import write_checkpoint
 from keras_frm.training.position import Position
 from keras_frm.training.run_folder import LOG
 from keras_frm.training.stop import StopSignals
+
+# Seconds in which the others get the last they asked this worker for.
+_PARTING = 1.0
 
 
 class ResumedEpoch(keras.callbacks.Callback):
@@ -54,9 +58,9 @@ class KeepCheckpoints(keras.callbacks.Callback):
 
     It comes last in the callbacks, so that what it writes is the whole epoch.
 
-    Several workers cannot meet when one of them wants to save within an epoch, and
-    accumulated gradients are each worker's own: there it waits for their update. Before
-    a validation, where all workers are at one step, they share them.
+    Several workers ask each other after each step, and save and stop together,
+    whichever of them got a signal or finds it is time. Accumulated gradients are each
+    worker's own: there it waits for their update. Before a validation they share them.
 
     Args:
         folder: The run folder, None to write nothing.
@@ -66,7 +70,7 @@ class KeepCheckpoints(keras.callbacks.Callback):
         signals: What notes the signals.
         minutes: Time between checkpoints within an epoch; 0 is after every step.
         say: Called with a line for the user.
-        workers: Number of processes that train.
+        agreement: What the workers ask each other with.
     """
 
     def __init__(
@@ -78,10 +82,10 @@ class KeepCheckpoints(keras.callbacks.Callback):
         signals: StopSignals,
         minutes: float,
         say: Callable[[str], None],
-        workers: int = 1,
+        agreement: Agreement,
     ):
         super().__init__()
-        self.workers = workers
+        self.agreement = agreement
         self.folder = folder
         self.position = position
         self.best = best
@@ -101,10 +105,12 @@ class KeepCheckpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.signals.nothing_to_save = False
         self.now = dataclasses.replace(self.now, step=self.offset + batch + 1)
-        if self.workers > 1 and variables.has_accumulated(self.model):
+        is_shared = self.agreement.spread.workers > 1
+        if is_shared and variables.has_accumulated(self.model):
             return
         self._leave_if_told()
-        if time.monotonic() - self.saved_at >= 60 * self.minutes:
+        is_time = time.monotonic() - self.saved_at >= 60 * self.minutes
+        if any(self.agreement.any(is_time)):
             self.save()
 
     def on_test_begin(self, logs=None):
@@ -153,12 +159,17 @@ class KeepCheckpoints(keras.callbacks.Callback):
         )
 
     def _leave_if_told(self):
-        """Save and leave, where a signal came."""
-        if self.signals.received is None:
+        """Save and leave, where a signal came to any worker."""
+        number = self.agreement.stop(self.signals.received)
+        if number is None:
             return
+        self.signals.received = self.signals.received or number
         self.save()
         self.say(
             f"stopped by a signal after step {self.now.step} of epoch "
             f"{self.now.epoch + 1}; the same command goes on from there"
         )
+        if self.agreement.spread.workers > 1:
+            self.agreement.any(False)  # the first has written
+            time.sleep(_PARTING)
         self.signals.leave()

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from keras_frm.data.labels import LabelSet
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_model, load_network
 from keras_frm.presets import Preset
 from keras_frm.runtime.files import replacing, write_bytes
+from keras_frm.training.agreement import Agreement
 from keras_frm.training.checkpoint import has_checkpoint
+from keras_frm.training.distribution import Distribution, WorkerLostError
 from keras_frm.training.settings import check_same_settings
 
 CONFIG = "config.json"
@@ -27,11 +30,16 @@ LAST = "last.keras"
 
 @contextlib.contextmanager
 def new_run(
-    folder: str | os.PathLike, config: dict, labels: LabelSet, resume: bool = False
+    folder: str | os.PathLike,
+    config: dict,
+    labels: LabelSet,
+    resume: bool = False,
+    spread: Distribution | None = None,
 ) -> Iterator[Path]:
     """Make a new run folder with its configuration, or open one to go on.
 
-    If the block fails before there is a first checkpoint, a new folder goes again.
+    If the block fails before there is a first checkpoint, a new folder goes again. Of
+    several workers the first makes it, and the others wait for that.
 
     Args:
         folder: Path of the folder. It must be new or empty, or with `resume` a run
@@ -39,6 +47,7 @@ def new_run(
         config: Settings of the training, as JSON can hold them.
         labels: Classes the model is trained on.
         resume: Open a run folder that can be resumed.
+        spread: The devices, None for one.
 
     Yields:
         The folder.
@@ -46,25 +55,45 @@ def new_run(
     Raises:
         ValueError: The folder holds something else already, or a training with other
             settings.
+        WorkerLostError: The first worker could not make it.
     """
     folder = Path(folder)
     content = {**config, "labels": _labels_to_json(labels)}
-    if resume and can_resume(folder):
+    agreement = Agreement(spread or Distribution(tf.distribute.get_strategy()))
+    if not agreement.spread.is_chief:
+        with agreement.spread.watching():
+            (failed,) = agreement.any(False)
+        if failed:
+            raise WorkerLostError(f"The first worker could not open {folder}.")
         check_same_settings(folder, load_settings(folder), content)
         yield folder
         return
+    try:
+        is_new = _open(folder, content, resume)
+    except BaseException:
+        agreement.any(True)
+        raise
+    agreement.any(False)
+    try:
+        yield folder
+    except BaseException:
+        if is_new and not ((folder / LAST).exists() or has_checkpoint(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _open(folder, content, resume):
+    """Make a run folder or check one to go on in; return whether it is new."""
+    if resume and can_resume(folder):
+        check_same_settings(folder, load_settings(folder), content)
+        return False
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{folder} is not empty; name another run folder with --out, or remove it."
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
-    try:
-        yield folder
-    except BaseException:
-        if not ((folder / LAST).exists() or has_checkpoint(folder)):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    return True
 
 
 def can_resume(folder: Path) -> bool:

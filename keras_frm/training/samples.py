@@ -1,5 +1,6 @@
 """Sample predictions while training."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -16,8 +17,9 @@ class Samples(keras.callbacks.Callback):
 
     Args:
         folder: Folder of the pictures, `epoch_0001.png` and so on.
-        dataset: Batches of (image, label); the first images of batches that lie far
-            apart are drawn, for neighbours are often frames of one video.
+        dataset: Batches of (image, label), or a function that returns them, see
+            `spread_examples`; the first images of batches that lie far apart are
+            drawn, for neighbours are often frames of one video.
         labels: Names and colours.
         every: Epochs between two pictures; the last epoch is always drawn.
         count: Number of images.
@@ -30,7 +32,7 @@ class Samples(keras.callbacks.Callback):
     def __init__(
         self,
         folder: Path,
-        dataset: tf.data.Dataset,
+        dataset: tf.data.Dataset | Callable[..., tf.data.Dataset],
         labels: LabelSet,
         every: int = 10,
         count: int = 4,
@@ -42,13 +44,22 @@ class Samples(keras.callbacks.Callback):
         self.pairs = spread_examples(dataset, count)
         self.drawn: dict[int, list[np.ndarray]] = {}
 
+    def set_model(self, model):
+        super().set_model(model)
+        # Keras' `predict` would ask the other workers, who do not draw.
+        self.predict = tf.function(
+            lambda images: model(images, training=False),
+            autograph=False,
+            reduce_retracing=True,
+        )
+
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
         rows, triples = [], []
         for image, label in self.pairs:
-            logits = self.model.predict_on_batch(image[None])  # (1, H, W, C)
-            mask = logits[0].argmax(-1).astype(np.uint8)  # (H, W)
+            logits = self.predict(image[None])  # (1, H, W, C)
+            mask = logits[0].numpy().argmax(-1).astype(np.uint8)  # (H, W)
             triples.append(side_by_side(image, label, mask, self.labels))
             seen = overlay(image, mask, self.labels.palette)
             rows.append(grid([triples[-1], seen], 2))
@@ -58,12 +69,13 @@ class Samples(keras.callbacks.Callback):
 
 
 def spread_examples(
-    dataset: tf.data.Dataset, count: int
+    dataset: tf.data.Dataset | Callable[..., tf.data.Dataset], count: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Take the first examples of batches at equal distances.
 
     Args:
-        dataset: Batches of (image, label).
+        dataset: Batches of (image, label). Of a function that returns them, and for
+            `shard=(index, count)` every count-th of them, only those shown are read.
         count: Number of examples, fewer where the dataset has fewer.
 
     Returns:
@@ -76,8 +88,12 @@ def spread_examples(
     [0, 4, 8]
     """
     # Unknown and infinite lengths are negative: there the first batches serve.
-    distance = max(1, int(dataset.cardinality()) // count)
-    batches = list(dataset.shard(distance, 0).take(count).as_numpy_iterator())
+    whole = dataset() if callable(dataset) else dataset
+    distance = max(1, int(whole.cardinality()) // count)
+    apart = (
+        dataset(shard=(0, distance)) if callable(dataset) else whole.shard(distance, 0)
+    )
+    batches = list(apart.take(count).as_numpy_iterator())
     of_each = -(-count // max(1, len(batches)))
     pairs = [
         pair

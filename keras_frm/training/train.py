@@ -16,6 +16,7 @@ from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.optimizers.poly_decay import unplanned_schedule
 from keras_frm.runtime.files import write_bytes
 from keras_frm.training import variables
+from keras_frm.training.agreement import Agreement
 from keras_frm.training.average import AveragedWeights
 from keras_frm.training.best import BestAndLast
 from keras_frm.training.board import Board
@@ -49,7 +50,7 @@ def train(
     """Fit a compiled model and keep log, curves, samples and weights in a run folder.
 
     Where the folder holds checkpoints the training goes on from the newest whole one.
-    SIGTERM and Ctrl-C save before they end the process.
+    SIGTERM and Ctrl-C save before they end the process, and with it all workers.
 
     Args:
         model: A compiled model, built as the one that was trained here before.
@@ -94,17 +95,18 @@ def train(
         write_bytes(folder / LOG, position.log.encode())
 
     progress = TrainingProgress(batch_size_of(stream), position)
-    pictured = validation_data() if callable(validation_data) else validation_data
     is_averaged = without_loss_scaling(model.optimizer).use_ema
     average = AveragedWeights() if is_averaged else None
     written = folder if spread.is_chief else None
     best = BestAndLast(written, average, position)
     with StopSignals() as signals:
+        # One of several workers cannot leave at once without ending the others.
+        signals.nothing_to_save = spread.workers == 1
         keep = KeepCheckpoints(
             *(written, position, best, average, signals),
             minutes=checkpoint_minutes,
             say=progress.say,
-            workers=spread.workers,
+            agreement=Agreement(spread),
         )
         # Order counts: what was counted before comes back first, the log has the
         # learning rate, pictures follow the log, and checkpoints hold all of it.
@@ -119,7 +121,7 @@ def train(
             ),
             best,
             *([EarlyStop(best, patience, progress.say)] if patience else []),
-            *(_pictures(folder, pictured, labels, epochs) if written else []),
+            *_pictures(written, validation_data, labels, epochs),
             progress,
             *([average] if average else []),
             keep,
@@ -146,7 +148,9 @@ def _going_on(checkpoint):
 
 
 def _pictures(folder, validation_data, labels, epochs):
-    """Return the callbacks that draw."""
+    """Return the callbacks that draw; without a folder, what all take part in."""
+    if folder is None:
+        return [Board(None, labels, None)]
     every = max(1, epochs // 10)
     samples = Samples(folder / "samples", validation_data, labels, every=every)
     return [Curves(folder), samples, Board(folder / "tensorboard", labels, samples)]
