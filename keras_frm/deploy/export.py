@@ -158,7 +158,8 @@ def export_tflite(
             precision=precision,
         )
     if chosen.calibrated and not trained:
-        graph = equalize_channels(graph, images)
+        if chosen.keeps_float:  # an integer LayerNorm would have to divide again
+            graph = equalize_channels(graph, images)
         graph = quantize_after_training(
             graph, images, keep_float, progress, integer_only=not chosen.keeps_float
         )
