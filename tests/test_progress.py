@@ -124,10 +124,12 @@ def show(folder, epoch, logs, drawn=(), wrong=False):
 
 def read(folder):
     """Return what TensorBoard reads: name -> [(epoch, value)], and pictures."""
-    found = EventAccumulator(str(folder), size_guidance={"tensors": 0, "images": 0})
+    sizes = {"tensors": 0, "images": 0}
+    # Files of one second are read in the order of their names, ".10" before ".9".
+    found = EventAccumulator(str(folder), sizes, purge_orphaned_data=False)
     found.Reload()
     names = found.Tags()["tensors"]
-    return {name: found.Tensors(name) for name in names}
+    return {name: sorted(found.Tensors(name), key=lambda e: e.step) for name in names}
 
 
 def scalars(folder):
