@@ -45,9 +45,12 @@ def whole(command, tmp_path_factory):
 def interrupted(command, tmp_path_factory):
     """The folder of a command that Ctrl-C ended in its second epoch."""
     folder = tmp_path_factory.mktemp("runs") / "parts"
+    # Tests that run in the background of a shell start with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patched:
         call_at(patched, "on_train_batch_begin", STEPS + 1, _interrupt)
         done = keras_frm(*command, folder)
+    signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert "Traceback" not in done.err
     assert not names_in(folder) & {*FILES, INT8}
