@@ -83,13 +83,13 @@ class QuantizedKernel(keras.layers.Wrapper):
 
     def call(self, x, step):
         step = ops.cast(step, "float32")
-        kernel, bias = self._integers(step)
+        kernel, bias, unit = self._integers(step)
         weights = zip(self.layer.weights, [kernel, *bias], strict=True)
         # Within the scope, whatever the layer does reads these weights.
         with keras.StatelessScope(list(weights)):
             # Half precision has not the bits for the sums.
             sums = self.layer.call(_rounded(ops.cast(x, "float32") / step))
-        return ops.cast(sums * self._unit(step), self.compute_dtype)
+        return ops.cast(sums * unit, self.compute_dtype)
 
     def compute_output_spec(self, x, step):
         shape = self.layer.compute_output_shape(x.shape)
@@ -102,8 +102,7 @@ class QuantizedKernel(keras.layers.Wrapper):
             step: Distance of the input's numbers.
             suffix: What its name has at the end.
         """
-        kernel, bias = self._integers(step)
-        unit = self._unit(step)
+        kernel, bias, unit = self._integers(step)
         scale = self._by_kernel(unit / step)
         return _like(self.layer, [kernel * scale, *(b * unit for b in bias)], suffix)
 
@@ -114,16 +113,15 @@ class QuantizedKernel(keras.layers.Wrapper):
         return _like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
 
     def _integers(self, step):
-        """Return kernel and biases, none or one, divided by their scales."""
-        kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
-        scale = self._by_kernel(self.rounding.steps(kernel))
-        unit = self._unit(step)
-        biases = [_rounded(b * self.gain / unit) for b in bias]
-        return _rounded(self.rounding(kernel) / scale), biases
+        """Return kernel, biases (none or one), and what a sum of 1 stands for.
 
-    def _unit(self, step):
-        """Return what a sum of 1 stands for in each output channel: (C_out,)."""
-        return self.gain * self.rounding.steps(self.layer.kernel) * step
+        The last is (C_out,): each output channel has its own.
+        """
+        kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
+        scale = self.rounding.steps(kernel)  # (C_out,)
+        unit = self.gain * scale * step  # (C_out,)
+        biases = [_rounded(b * self.gain / unit) for b in bias]
+        return _rounded(self.rounding(kernel) / self._by_kernel(scale)), biases, unit
 
     def _by_kernel(self, channels):
         """Return (C_out,) numbers in the shape of the kernel's last axes."""

@@ -22,8 +22,6 @@ _PASSING = {
     "UpSampling2D",
     "ZeroPadding2D",
 }
-
-
 _OF_SEVERAL = {"Add", "Multiply", "Subtract"}
 
 
