@@ -5,25 +5,25 @@ python resumable_training.py RUN '{"kill": "KILL", "at": ["step", 5]}'
 
 import dataclasses
 import json
-import os
 import signal
 import sys
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from counted_calls import call_at, end_by
 from tiny import toy_model
 
 from keras_frm import load_dataset, recipe
 from keras_frm.cli import app, main
 from keras_frm.data.labels import CITYSCAPES
 from keras_frm.presets import preset
-from keras_frm.training.resume import KeepCheckpoints
 from keras_frm.training.run_folder import new_run
 from keras_frm.training.train import train
 
 EPOCHS, STEPS, BATCH = 3, 4, 2
 SIZE = (64, 128)
+BEGINS = {"step": "on_train_batch_begin", "validation": "on_test_batch_begin"}
 
 
 def stream(first_step):
@@ -48,25 +48,11 @@ def make_model(weight_ema=None, accumulate=1):
     return model
 
 
-def end_at(kill, place, number):
-    """Send this process a signal when a step is done or before one of a validation."""
-    name = {"step": "on_train_batch_begin", "validation": "on_test_batch_begin"}[place]
-    original = getattr(KeepCheckpoints, name)
-    seen = []
-
-    def count(self, batch, logs=None):
-        seen.append(batch)
-        if len(seen) == number:
-            os.kill(os.getpid(), getattr(signal, f"SIG{kill}"))
-        original(self, batch, logs)
-
-    setattr(KeepCheckpoints, name, count)
-
-
 def run(folder, options):
     tf.config.experimental.enable_op_determinism()
     if "kill" in options:
-        end_at(options["kill"], *options["at"])
+        place, number = options["at"]
+        call_at(setattr, BEGINS[place], number, end_by(options["kill"]))
     model = make_model(options.get("weight_ema"), options.get("accumulate", 1))
     validation = load_dataset(
         "synthetic", split="val", count=6, resize=SIZE, batch_size=2

@@ -7,9 +7,10 @@ import signal
 
 import numpy as np
 import pytest
+from counted_calls import call_at
 from test_cli import camvid, keras_frm  # noqa: F401
 from test_quantize_command import FILES, SIZE, names_in, run  # noqa: F401
-from test_resume import call_at, rows
+from test_resume import rows
 
 from keras_frm import Segmenter
 from keras_frm.deploy.quantization.fixed import is_quantization_aware
@@ -48,7 +49,7 @@ def interrupted(command, tmp_path_factory):
     # Tests that run in the background of a shell start with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patched:
-        call_at(patched, "on_train_batch_begin", STEPS + 1, _interrupt)
+        call_at(patched.setattr, "on_train_batch_begin", STEPS + 1, _interrupt)
         done = keras_frm(*command, folder)
     signal.signal(signal.SIGINT, before)
     assert done.code == 130

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import warnings
@@ -16,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from counted_calls import call_at, end_by
 from resumable_training import EPOCHS, STEPS
 from test_cli import SMALL, camvid, keras_frm  # noqa: F401
 from tiny import batch, toy_model
@@ -25,7 +25,6 @@ from keras_frm.data.reading import DataError
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.training import checkpoint, run_folder, variables
-from keras_frm.training import resume as resume_module
 from keras_frm.training.average import AveragedWeights
 from keras_frm.training.distribution import Distribution
 from keras_frm.training.position import Position
@@ -203,20 +202,6 @@ def rows(folder):
     return [[float(value) for value in line.split(",")] for line in lines]
 
 
-def call_at(monkeypatch, name, number, function):
-    """Call a function at the n-th call of a method of `KeepCheckpoints`."""
-    original = getattr(resume_module.KeepCheckpoints, name)
-    seen = []
-
-    def count(self, *arguments, **options):
-        seen.append(1)
-        if len(seen) == number:
-            function()
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(resume_module.KeepCheckpoints, name, count)
-
-
 @pytest.mark.parametrize(
     ("name", "number", "position"),
     [
@@ -234,8 +219,7 @@ def call_at(monkeypatch, name, number, function):
 )
 def test_sigterm(name, number, position, trained, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        send = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        call_at(patched, name, number, send)
+        call_at(patched.setattr, name, number, end_by("TERM"))
         with pytest.raises(SystemExit) as ended:
             train_in(tmp_path)
     assert not ended.value.code
@@ -313,7 +297,7 @@ def test_another_training_is_refused(model, data, match, trained):
 def test_dataset_of_one_epoch_goes_on_too(trained, tmp_path, monkeypatch):
     pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(2)
     with monkeypatch.context() as patched:
-        call_at(patched, "on_train_batch_end", 7, _interrupt)
+        call_at(patched.setattr, "on_train_batch_end", 7, _interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_in(tmp_path, pairs, checkpoint_minutes=0.0)
     train_in(tmp_path, pairs)
@@ -331,7 +315,7 @@ def test_several_steps_in_one_execution(trained, tmp_path, monkeypatch):
         return model
 
     with monkeypatch.context() as patched:
-        call_at(patched, "on_train_batch_end", 4, _interrupt)
+        call_at(patched.setattr, "on_train_batch_end", 4, _interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_in(tmp_path, model=model(), checkpoint_minutes=0.0)
     assert checkpoint.newest_checkpoint(tmp_path).position.global_step == 6
@@ -567,7 +551,7 @@ def interrupted(camvid, tmp_path_factory):  # noqa: F811
     folder = tmp_path_factory.mktemp("runs") / "camvid"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("keras_frm.models.build.build_model", quick_model)
-        call_at(patched, "on_train_batch_begin", 4, _term)
+        call_at(patched.setattr, "on_train_batch_begin", 4, end_by("TERM"))
         with pytest.raises(SystemExit):
             keras_frm(
                 *("train", "--preset", "camvid", "--data", camvid, "--out", folder),
@@ -575,10 +559,6 @@ def interrupted(camvid, tmp_path_factory):  # noqa: F811
                 *("--accumulate", 2, "--checkpoint-every", 0),
             )
     return folder
-
-
-def _term():
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def quick_model(chosen, **_):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
+from counted_calls import call_at, end_by
 from tiny import toy_model
 
 import keras_frm.cli.datasets
@@ -32,21 +33,6 @@ def small_network(chosen, *_, **__):
 def small_dataset(name, root, split, **options):
     count = STEPS * BATCH if split == "train" else VALIDATED
     return load_dataset(name, root, split, count=count, **options)
-
-
-def signal_at(kill, at):
-    """Send this process a signal before a batch, counted over all epochs."""
-    kind, number = at
-    name = f"on_{kind}_batch_begin"
-    original, seen = getattr(KeepCheckpoints, name), []
-
-    def count(self, batch, logs=None):
-        seen.append(batch)
-        if len(seen) == number:
-            os.kill(os.getpid(), getattr(signal, f"SIG{kill}"))
-        original(self, batch, logs)
-
-    setattr(KeepCheckpoints, name, count)
 
 
 def slow_down(seconds):
@@ -86,7 +72,9 @@ def main(options, *arguments):
     if task:
         forbid_files(Path(arguments[arguments.index("--out") + 1]))
     if "kill" in options:
-        signal_at(options["kill"], options["at"])
+        kind, number = options["at"]
+        begin = f"on_{kind}_batch_begin"
+        call_at(setattr, begin, number, end_by(options["kill"]))
     slow_down(options.get("late", 0))
     keras_frm.models.build.build_model = small_network
     keras_frm.cli.datasets.load_dataset = small_dataset
