@@ -28,6 +28,7 @@ _PUBLIC = {
     "LabelSet": "keras_frm.data.labels",
     "export_tflite": "keras_frm.deploy.export",
     "quantize_aware": "keras_frm.deploy.quantization.quantize_aware",
+    "recalibrate": "keras_frm.deploy.quantization.recalibrate",
     "inference_graph": "keras_frm.deploy.inference_graph",
     "Segmenter": "keras_frm.runtime.segmenter",
 }

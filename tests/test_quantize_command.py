@@ -10,7 +10,7 @@ import pytest
 from data_files import write_folder
 from test_cli import camvid, keras_frm  # noqa: F401
 
-from keras_frm import SegmentationModel
+from keras_frm import SegmentationModel, Segmenter
 from keras_frm.data.labels import CAMVID
 from keras_frm.deploy.quantization.fixed import is_quantization_aware
 from keras_frm.deploy.quantization.quantize_aware import quantize_aware
@@ -23,7 +23,7 @@ pytest.importorskip("tf_keras")
 SIZE = (32, 48)
 QUICK = ("--size", *SIZE, "--epochs", 1, "--batch-size", 2)
 FILES = {"frm_float32.tflite", "frm_int8_after_training.tflite"}
-TRAINED = {"best.keras", "last.keras", "log.csv", "frm_int8.tflite"}
+TRAINED = {"best.keras", "final.keras", "last.keras", "log.csv", "frm_int8.tflite"}
 
 
 def small_model(classes=11, preset="camvid"):
@@ -117,11 +117,24 @@ def test_run_folder_with_three_files(quantized):
     assert {"loss", "contrastive", "val_mean_iou"} <= set(row)
 
 
-def test_best_is_a_quantized_network_of_the_runs_classes(quantized):
-    network, labels = run_folder.load_trained(quantized[0])
-    assert is_quantization_aware(network)
-    assert labels.classes == CAMVID.classes
-    assert network.output.shape == (None, *SIZE, 11)
+def test_best_and_final_are_quantized_networks_of_the_runs_classes(quantized):
+    folder, _ = quantized
+    assert run_folder.trained_file(folder).name == "final.keras"
+    for path in (folder, folder / "best.keras"):
+        network, labels = run_folder.load_trained(path)
+        assert is_quantization_aware(network)
+        assert labels.classes == CAMVID.classes
+        assert network.output.shape == (None, *SIZE, 11)
+
+
+def test_file_is_of_the_network_whose_ranges_were_measured_again(quantized):
+    folder, _ = quantized
+    network, _ = run_folder.load_trained(folder)
+    images = np.random.default_rng(0).integers(0, 256, (4, *SIZE, 3), "uint8")
+    graph = np.argmax(network.predict(images, verbose=0), -1)  # (4, H, W)
+    file = Segmenter(folder / "frm_int8.tflite")
+    masks = np.stack([file(image) for image in images])
+    assert np.mean(masks == graph) > 0.99
 
 
 def test_report_of_the_trained_file(quantized):

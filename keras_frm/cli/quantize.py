@@ -154,12 +154,14 @@ def _check(model, labels, chosen, run):
 def _trained(
     model, calibration, train_data, validation_data, folder, chosen, **options
 ):
-    """Train with simulated integers; return the best network."""
+    """Train with simulated integers; return the best network, ranges measured again."""
     from keras_frm.deploy.quantization.quantize_aware import quantize_aware
+    from keras_frm.deploy.quantization.recalibrate import recalibrate
     from keras_frm.optimizers.recipe import recipe
-    from keras_frm.training.run_folder import load_trained
+    from keras_frm.training.run_folder import FINAL, load_trained, save_model
     from keras_frm.training.train import train
 
+    (folder / FINAL).unlink(missing_ok=True)  # of a training that goes on now
     with progress_bar("measuring ranges") as progress:
         trainable = quantize_aware(
             model,
@@ -177,7 +179,15 @@ def _trained(
         chosen.labels,
         epochs=chosen.epochs,
     )
-    return load_trained(folder)[0]
+    with progress_bar("measuring ranges again") as progress:
+        final = recalibrate(
+            load_trained(folder)[0],
+            representative_data=calibration.as_numpy_iterator(),
+            keep_float=options["keep_float"],
+            progress=progress,
+        )
+    save_model(final, folder / FINAL)
+    return final
 
 
 def _export(model, trained, folder, size, labels, calibration, options):

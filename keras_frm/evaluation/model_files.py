@@ -175,13 +175,9 @@ def _keras(path, size, threads) -> ModelFile:
 
     from keras_frm.evaluation.tensorflow_threads import limit_threads
     from keras_frm.models.weights import load_network
-    from keras_frm.training.run_folder import BEST, LAST
+    from keras_frm.training.run_folder import trained_file
 
-    file = path
-    if path.is_dir():
-        file = next((path / n for n in (BEST, LAST) if (path / n).is_file()), None)
-        if file is None:
-            raise FileNotFoundError(f"{path} is no run folder: it has no {BEST}.")
+    file = trained_file(path)
     used = limit_threads(threads)
     network = load_network(file)
     size = _chosen_size(file, network.input_shape[1:3], size)

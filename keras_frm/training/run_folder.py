@@ -25,6 +25,7 @@ from keras_frm.training.settings import check_same_settings
 CONFIG = "config.json"
 LOG = "log.csv"
 BEST = "best.keras"
+FINAL = "final.keras"  # the best, after what may follow a training
 LAST = "last.keras"
 
 
@@ -112,14 +113,29 @@ def save_model(model: keras.Model, path: Path) -> None:
         model.save(unfinished)
 
 
+def trained_file(path: Path) -> Path:
+    """Return the file of a run folder's trained network; of a file, the file.
+
+    Raises:
+        FileNotFoundError: The folder has none.
+    """
+    if not path.is_dir():
+        return path
+    for name in (FINAL, BEST, LAST):
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(f"{path} is no run folder: it has no {BEST}.")
+
+
 def load_trained(
     path: str | os.PathLike, labels: LabelSet | None = None
 ) -> tuple[keras.Model, LabelSet]:
     """Load a trained network and its classes.
 
     Args:
-        path: A run folder (its best weights are taken), or a `.keras` file. Beside
-            the file lies the run's `config.json`, unless `labels` says the classes.
+        path: A run folder (its final or else its best weights are taken), or a
+            `.keras` file. Beside the file lies the run's `config.json`, unless
+            `labels` says the classes.
         labels: Classes of the model, where no `config.json` says them.
 
     Returns:
@@ -129,11 +145,7 @@ def load_trained(
         FileNotFoundError: There is no such file, or no classes are known.
         ValueError: The file is damaged or has another number of classes.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = next((path / n for n in (BEST, LAST) if (path / n).is_file()), path)
-        if path.is_dir():
-            raise FileNotFoundError(f"{path} is no run folder: it has no {BEST}.")
+    path = trained_file(Path(path))
     network = load_network(path)
     if labels is None:
         labels = load_labels(path.parent)

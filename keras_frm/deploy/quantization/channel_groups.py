@@ -22,6 +22,8 @@ _PASSING = {
     "UpSampling2D",
     "ZeroPadding2D",
 }
+# Take any factors of their input up: on their own, or by a scale before them.
+_TAKING_INPUTS = {"LayerNormalization", "LayerScale"}
 _OF_SEVERAL = {"Add", "Multiply", "Subtract"}
 
 
@@ -30,8 +32,8 @@ class ChannelGroups:
 
     Convolutions take factors up, at both of their ends. Additions, resizing, pooling
     and ReLU pass them on; one side of a product does, where the other side has none. A
-    LayerNormalization takes none, but is in float, where its input can be divided
-    again. Everything else takes none: inputs and results are as they were.
+    LayerNormalization takes none, but is in float, where a layer scale before it can
+    multiply back. Everything else takes none: inputs and results are as they were.
 
     Args:
         graph: The graph of a model of primitive layers with linear convolutions.
@@ -92,7 +94,7 @@ class ChannelGroups:
             return False
         elif kind in _PASSING:
             self._tie(*tensors)
-        elif kind == "LayerNormalization":
+        elif kind in _TAKING_INPUTS:
             self._fix(*call.outputs)
         else:
             self._fix(*tensors)

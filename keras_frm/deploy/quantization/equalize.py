@@ -10,6 +10,7 @@ from keras_frm.deploy.convolutions import scale_channels
 from keras_frm.deploy.fold_scale import constant_scale
 from keras_frm.deploy.graph import Graph, rebuild
 from keras_frm.deploy.quantization.channel_groups import ChannelGroups, takes_factors
+from keras_frm.layers.layer_scale import LayerScale
 
 # A channel that hardly moves on these images may on others.
 _SMALLEST_FACTOR = 1 / 32
@@ -68,6 +69,9 @@ def equalize_channels(
             replacements[call.operation] = scale_channels(call.operation, taken, given)
         elif isinstance(call.operation, keras.layers.LayerNormalization):
             replacements[call.operation] = _normalized(call.operation, before)
+        elif isinstance(call.operation, LayerScale):
+            gamma = np.asarray(call.operation.gamma, np.float64) * before
+            replacements[call.operation] = constant_scale(call.operation.name, gamma)
     return rebuild(model, replacements)
 
 

@@ -1,30 +1,24 @@
 """`quantize_aware`: a network that trains with the arithmetic of an int8 file."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 
-from keras_frm.deploy.convolutions import Convolution
 from keras_frm.deploy.flatten import flatten, plain_network
-from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.inference_graph import rewrite_for
-from keras_frm.deploy.quantization.apply import round_tensors
-from keras_frm.deploy.quantization.calibrate import calibrate, check_weights
-from keras_frm.deploy.quantization.equalize import equalize_channels
+from keras_frm.deploy.quantization.calibrate import check_weights
 from keras_frm.deploy.quantization.fixed import is_quantized
-from keras_frm.deploy.quantization.plan import Plan
 from keras_frm.deploy.quantization.schemes import scheme_of
+from keras_frm.deploy.quantization.trainable_graph import (
+    CALIBRATION_IMAGES,
+    read_besides,
+    trainable_graph,
+)
 from keras_frm.deploy.sample_images import images_of
-from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import MovingRange
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
-
-_CALIBRATION_IMAGES = 100
 
 
 def quantize_aware(
@@ -94,21 +88,17 @@ def quantize_aware(
         raise ValueError(
             "quantize_aware needs representative_data: images to start the ranges from."
         )
-    images = images_of(representative_data, shape[:2], _CALIBRATION_IMAGES)
+    images = images_of(representative_data, shape[:2], CALIBRATION_IMAGES)
     graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
     check_weights(graph)
-    # The embedding head takes the classifier's input too.
-    unchanged = ["classifier"] if isinstance(model, SegmentationModel) else []
-    graph = equalize_channels(graph, images, unchanged)
-    plan = Plan(Graph(graph), keep_float)
-    plan.check_names()
-    ranges = calibrate(graph, plan, images, progress)
-    layers = {
-        name: _range_layer(name, ranges[name], plan, tensors, chosen, freeze_after)
-        for name, tensors in plan.tensors().items()
-    }
-    network = round_tensors(
-        graph, plan, _Rounding(plan, layers), _quantized_kernels(plan)
+    network = trainable_graph(
+        graph,
+        images,
+        unchanged=read_besides(model),
+        keep_float=keep_float,
+        symmetric=chosen.symmetric,
+        freeze_after=freeze_after,
+        progress=progress,
     )
     if not isinstance(model, SegmentationModel):
         return network
@@ -184,52 +174,3 @@ def _input_shape(model, given):
             f"and the input of model '{model.name}'."
         )
     return shape
-
-
-def _quantized_kernels(plan):
-    """Return what computes on integers for each convolution of a plan."""
-    convolutions = {
-        call.operation
-        for call in plan.graph.calls
-        if isinstance(call.operation, Convolution) and plan.is_integer(call)
-    }
-    return {layer: _on_integers(QuantizedKernel.of(layer)) for layer in convolutions}
-
-
-def _on_integers(layer):
-    """Return a function that also gives a layer the step of its input."""
-
-    def call(x):
-        range_layer = x._keras_history.operation
-        return layer(x, range_layer(x, only_step=True))
-
-    return call
-
-
-def _range_layer(name, ends, plan, tensors, scheme, freeze_after):
-    """Return the layer that rounds all tensors of one range."""
-    options = {"symmetric": scheme.symmetric, "name": f"{name}.range"}
-    if name in plan.fixed:
-        return FakeQuant(*ends, **options)
-    return MovingRange(
-        *ends, members=len(tensors), freeze_after=freeze_after, **options
-    )
-
-
-class _Rounding:
-    """Rounds each tensor of a plan with the layer of its range."""
-
-    def __init__(self, plan, layers):
-        self.plan = plan
-        self.layers = layers
-        self.members = {
-            id(tensor): number
-            for tensors in plan.tensors().values()
-            for number, tensor in zip(itertools.count(), tensors, strict=False)
-        }
-
-    def __call__(self, x, tensor):
-        layer = self.layers[self.plan.range_of(tensor)]
-        if not isinstance(layer, MovingRange):
-            return layer(x)
-        return layer(x, member=self.members[id(tensor)])
