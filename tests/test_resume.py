@@ -101,7 +101,7 @@ def test_killed_after_a_checkpoint_in_mid_epoch(tmp_path, whole):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(5))
 def test_killed_anywhere(seed, tmp_path, whole):
     step = random.Random(seed).randrange(1, EPOCHS * STEPS + 1)
     end_and_go_on(tmp_path / "run", "KILL", "step", step, -9)

@@ -34,6 +34,7 @@ class Workers:
     """
 
     def __init__(self, folder, *arguments, options=({}, {})):
+        folder.mkdir(exist_ok=True)
         self.run = folder / "run"
         self.outputs = [folder / f"{i}.out" for i in range(2)]
         with socket.socket() as first, socket.socket() as second:
@@ -153,6 +154,23 @@ def test_all_save_and_go_on(worker, kill, at, position, trained, tmp_path):
     codes, said = Workers(tmp_path, *OPTIONS).ended()
     assert codes == [0, 0], said
     assert_same_end(tmp_path / "run", trained)
+
+
+@pytest.mark.long
+def test_accumulated_steps_are_saved_between_updates(tmp_path):
+    """A signal in the middle of an update waits for its end."""
+    arguments = (*OPTIONS, "--accumulate", "2")
+    whole = Workers(tmp_path / "whole", *arguments)
+    codes, said = whole.ended()
+    assert codes == [0, 0], said
+    ended = {"kill": "TERM", "at": ["train", 3]}
+    codes, said = Workers(tmp_path / "ended", *arguments, options=({}, ended)).ended()
+    assert codes == [0, 0], said
+    run = tmp_path / "ended" / "run"
+    assert newest_checkpoint(run).position.step == 4
+    codes, said = Workers(tmp_path / "ended", *arguments).ended()
+    assert codes == [0, 0], said
+    assert_same_end(run, whole.run)
 
 
 def assert_same_end(run, trained):

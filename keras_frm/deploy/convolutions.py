@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_frm.layers.layer_like import layer_like
+
 Convolution = (
     keras.layers.Conv2D
     | keras.layers.DepthwiseConv2D
@@ -45,10 +47,7 @@ def weights_of(layer) -> tuple[np.ndarray, np.ndarray]:
 
 def with_weights(layer, kernel: np.ndarray, bias: np.ndarray):
     """Return a layer like another, its bias added, with other weights."""
-    new = type(layer).from_config({**layer.get_config(), "use_bias": True})
-    new.build(layer.get_build_config()["input_shape"])
-    new.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
-    return new
+    return layer_like(layer, [kernel, bias], use_bias=True)
 
 
 def scale_outputs(layer, scale: np.ndarray, offset: np.ndarray):
@@ -109,8 +108,5 @@ def scale_channels(layer, inputs: np.ndarray | float, outputs: np.ndarray | floa
         by_output = np.broadcast_to(outputs, kernel.shape[-2:-1])[:, None]  # (C, 1)
     else:
         by_output = np.broadcast_to(outputs, kernel.shape[-1:])  # (C_out,)
-    new = type(layer).from_config(layer.get_config())
-    new.build(layer.get_build_config()["input_shape"])
     weights = [kernel * by_input * by_output, *(b * outputs for b in bias)]
-    new.set_weights([weight.astype(np.float32) for weight in weights])
-    return new
+    return layer_like(layer, weights)

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_frm.deploy.convolutions import is_convolution, weights_of
 from keras_frm.deploy.graph import Graph, named, rebuild
+from keras_frm.layers.layer_like import layer_like
 
 
 def split_depthwise(model: keras.Model) -> keras.Model:
@@ -76,15 +77,12 @@ def _can_split(layer):
 
 def _part(layer, name, kernel, dilation_rate, bias):
     """Return a depthwise convolution with some of another's taps."""
-    config = {
-        **layer.get_config(),
-        "name": f"{layer.name}.{name}",
-        "kernel_size": kernel.shape[:2],
-        "dilation_rate": dilation_rate,
-        "use_bias": bool(bias.any()),
-    }
-    part = type(layer).from_config(config)
-    part.build(layer.get_build_config()["input_shape"])
-    weights = [kernel, bias] if part.use_bias else [kernel]
-    part.set_weights([w.astype(np.float32) for w in weights])
-    return part
+    use_bias = bool(bias.any())
+    return layer_like(
+        layer,
+        [kernel, bias] if use_bias else [kernel],
+        name=f"{layer.name}.{name}",
+        kernel_size=kernel.shape[:2],
+        dilation_rate=dilation_rate,
+        use_bias=use_bias,
+    )

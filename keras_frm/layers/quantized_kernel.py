@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_frm.layers.layer_like import layer_like
 from keras_frm.layers.tfmot_quantizer import KernelQuant
 
 
@@ -56,7 +57,7 @@ class QuantizedKernel(keras.layers.Wrapper):
         Args:
             layer: A layer with weights.
         """
-        copy = _like(layer, layer.get_weights())
+        copy = layer_like(layer, layer.get_weights())
         new = cls(copy, name=layer.name)
         new.build(layer.get_build_config()["input_shape"])
         kernel, *bias = layer.get_weights()
@@ -104,13 +105,14 @@ class QuantizedKernel(keras.layers.Wrapper):
         """
         kernel, bias, unit = self._integers(step)
         scale = self._by_kernel(unit / step)
-        return _like(self.layer, [kernel * scale, *(b * unit for b in bias)], suffix)
+        weights = [kernel * scale, *(b * unit for b in bias)]
+        return layer_like(self.layer, weights, name=self.layer.name + suffix)
 
     def unrounded(self) -> keras.layers.Layer:
         """Return a plain layer with the weights that are trained."""
         kernel, *bias = self.layer.weights
         gain = self._by_kernel(self.gain)
-        return _like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
+        return layer_like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
 
     def _integers(self, step):
         """Return kernel, biases (none or one), and what a sum of 1 stands for.
@@ -132,12 +134,3 @@ class QuantizedKernel(keras.layers.Wrapper):
 def _rounded(x):
     """Round to integers; gradients pass."""
     return x + ops.stop_gradient(ops.round(x) - x)
-
-
-def _like(layer, weights, suffix=""):
-    """Return a layer of the same configuration with other weights."""
-    config = layer.get_config()
-    new = type(layer).from_config({**config, "name": config["name"] + suffix})
-    new.build(layer.get_build_config()["input_shape"])
-    new.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
-    return new
