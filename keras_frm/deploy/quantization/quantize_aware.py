@@ -59,7 +59,7 @@ def quantize_aware(
 
     Returns:
         A `SegmentationModel` (with the embedding head, preset and loss of `model`), or
-        a Functional model; to be compiled.
+        a Functional model; to be compiled. After its training, see `recalibrate`.
 
     Raises:
         ValueError: The model is quantised already, has no fixed size, is not built,

@@ -73,12 +73,11 @@ def recalibrate(
     )
     if not isinstance(model, SegmentationModel):
         return new
-    return QuantizedSegmentationModel.of(
-        model,
-        new,
-        teacher=model.teacher,
-        distillation_weight=model.distillation_weight,
-    )
+    distillation = {}
+    if isinstance(model, QuantizedSegmentationModel):
+        distillation["teacher"] = model.teacher
+        distillation["distillation_weight"] = model.distillation_weight
+    return QuantizedSegmentationModel.of(model, new, **distillation)
 
 
 def _without_quantization(network, shape):
