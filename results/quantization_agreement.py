@@ -8,13 +8,13 @@ results/quantization/agreement.csv.
 """
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from table import write_table
 
 from keras_frm import export_tflite, load_dataset
 from keras_frm.layers import FakeQuant
@@ -81,10 +81,8 @@ def main():
                 "rms_steps": np.sqrt(np.mean(np.square(apart))),
             }
         )
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    shown = ({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    write_table(shown, arguments.out)
     for name in rows[0]:
         values = [row[name] for row in rows]
         print(name, f"mean {np.mean(values):.4f}, median {np.median(values):.4f},")

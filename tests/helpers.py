@@ -56,6 +56,12 @@ def load_conv_block(block, weights, conv: str, norm: str):
     load_norm(block.norm, weights, norm)
 
 
+def twelve_bits(x):
+    """Round to twelve significant bits, in float64."""
+    mantissa, exponent = np.frexp(np.asarray(x, np.float64))
+    return np.ldexp(np.round(np.ldexp(mantissa, 12)), exponent - 12)
+
+
 def clock(*pattern):
     """A clock by which timed calls take `pattern` seconds, again and again."""
     state = {"now": 0.0, "reads": 0}

@@ -80,8 +80,11 @@ CASES = {
     ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
-# Their weights are ranges, not numbers of any size: see test_tfmot_quantizer.py.
-QUANTIZERS = {"FakeQuant", "MovingRange", "KernelQuant", "QuantizedKernel"}
+# They compute with integers, not with numbers of any size: see test_tfmot_quantizer.py
+# and test_integer_arithmetic.py.
+QUANTIZERS = {"FakeQuant", "MovingRange", "KernelQuant", "QuantizedEntry"}
+QUANTIZERS |= {"QuantizedKernel", "QuantizedLayerNorm", "QuantizedMultiply"}
+QUANTIZERS |= {"QuantizedResize"}
 every_layer = pytest.mark.parametrize("name", CASES)
 
 

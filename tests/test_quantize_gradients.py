@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import numerical_gradient
+from helpers import numerical_gradient, twelve_bits
 from keras import layers
 from test_tfmot_quantizer import EAGER_AND_GRAPH, assert_on_grid, rounded
 
@@ -121,25 +121,28 @@ def rounded_convolution(layer, rounding, y, kernel, bias):
 class SmallNet:
     """`small_net` in float64, linear around the numbers that it once rounded to."""
 
-    def __init__(self, model, tensors, x, symmetric):
+    def __init__(self, model, ends, tensors, x, symmetric):
         self.layers = [model.get_layer(name) for name in LAYERS]
         self.kernel_roundings, self.roundings, self.clipped = [], [], []
+        self.active = tensors[1] > 0  # what the ReLU let pass, after its rounding
         arguments = [x, *(np.float64(w) for w in model.trainable_weights)]
         _, *weights = self.arguments = arguments
         for layer, kernel in zip(self.layers, weights[::2], strict=True):
             after = np.float64(layer.rounding(layer.layer.kernel))
             axes = (0, 1) if layer.depthwise else (0, 1, 2)
             largest = np.abs(kernel).max(axes)
-            expected, _ = rounded(kernel, -largest, largest, narrow=True)
-            assert_on_grid(after, expected, largest / 127)
+            step = largest / 127
+            expected, _ = rounded(kernel, -largest, largest, True, step)
+            assert_on_grid(after, expected, step)
+            gain = np.float64(layer.gain).reshape(step.shape)
+            after = np.round(after / step) * twelve_bits(gain * step) / gain
             self.kernel_roundings.append(straight_through(kernel, after))
-        ranges = [
-            model.get_layer(f"{name}.range") for name in ("image", *LAYERS.values())
-        ]
-        for number, (layer, after) in enumerate(zip(ranges, tensors, strict=True)):
+        for number, ((low, high), after) in enumerate(zip(ends, tensors, strict=True)):
             before = self.run(arguments, number)
-            low, high = map(float, layer.ends())
-            expected, inside = rounded(before, low, high, narrow=symmetric)
+            step = twelve_bits((high - low) / (254 if symmetric else 255))
+            # A kernel rounds to steps, whose ends the range is.
+            rounds_itself = np.round(before / step) * step if number else before
+            expected, inside = rounded(rounds_itself, low, high, narrow=symmetric)
             assert_on_grid(after, expected, (high - low) / 255)
             self.roundings.append(straight_through(before, np.float64(after), inside))
             self.clipped.append(1 - inside.mean())
@@ -154,7 +157,7 @@ class SmallNet:
             if number == roundings:
                 return y
             y = rounded_convolution(*step[:2], self.roundings[number](y), *step[2:])
-            y = np.maximum(y, 0) if number == 0 else y
+            y = np.where(self.active, y, 0) if number == 0 else y
         return y if roundings < 4 else self.roundings[-1](y)
 
 
@@ -168,10 +171,13 @@ def test_gradients_follow_the_straight_through_rules(wrap, scheme):
     with_random_biases(model)
     x = images(2, SIZE, seed=1)
     upstream = np.random.default_rng(2).normal(size=(2, *SIZE, 3))
-    names = [f"{name}.range" for name in ("image", *LAYERS.values())]
-    tensors = [model.get_layer(name).output for name in names]
+    ranges = [model.get_layer(f"{n}.range") for n in ("image", *LAYERS.values())]
+    ends = [[float(end) for end in layer.ends()] for layer in ranges]
+    # Before its numbers, a layer gives the scalars of its grid.
+    tensors = [layer._inbound_nodes[-1].outputs[0] for layer in ranges]
     tensors, actual = gradients(model, tensors, x, upstream.astype("float32"), wrap)
-    reference = SmallNet(model, tensors, x.astype(float), scheme == "tensorrt")
+    symmetric = scheme == "tensorrt"
+    reference = SmallNet(model, ends, tensors, x.astype(float), symmetric)
     assert min(reference.clipped[1:]) > 0.01
 
     def total(arguments):
@@ -195,10 +201,11 @@ PARTS = {"inner": (3, 3), "rows": (9, 3), "columns": (3, 9)}
 def no_rounding(monkeypatch):
     """The training graph with every rounding handing on what it takes."""
     monkeypatch.setattr(KernelQuant, "call", lambda self, x: x)
-    monkeypatch.setattr(quantized_kernel, "_rounded", lambda x: x)
+    unrounded = lambda x, factor, step: x * factor * step  # noqa: E731
+    monkeypatch.setattr(quantized_kernel, "round_to", unrounded)
 
-    def call(self, x, only_step=False):
-        return keras.ops.convert_to_tensor(self.step()) if only_step else x
+    def call(self, x, grid=None, only_grid=False):
+        return self.grid() if only_grid else x
 
     monkeypatch.setattr(FakeQuant, "call", call)
 

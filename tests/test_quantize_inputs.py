@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from keras_frm import SegmentationModel, export_tflite, quantize_aware
+from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.quantization.fixed import is_quantization_aware
 from keras_frm.deploy.quantization.quantize import quantize_after_training
 from keras_frm.layers.float_boundary import FloatBoundary
@@ -369,13 +370,15 @@ def test_unknown_operation_is_named_with_its_path(function, kind, path):
     trainable = quantize_aware(
         net_with(function), representative_data=IMAGES, keep_float=[path]
     )
-    names = [operation.name for operation in trainable.operations]
+    calls = [call for call in Graph(trainable).calls if len(call.outputs) == 1]
+    names = [call.operation.name for call in calls]
     start, end = names.index("block.first"), names.index("block.inner")
     assert names[start : end + 1] == [
         "block.first",
         "block.first.range",
         f"{path}.float_0",
         path,
+        f"{path}.entry",
         f"{path}.range",
         "block.inner",
     ]

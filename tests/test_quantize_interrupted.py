@@ -1,13 +1,12 @@
 """`keras-frm quantize` that was interrupted and is given again."""
 
 import json
-import os
 import shutil
 import signal
 
 import numpy as np
 import pytest
-from counted_calls import call_at
+from counted_calls import call_at, end_by
 from test_cli import camvid, keras_frm  # noqa: F401
 from test_quantize_command import FILES, SIZE, names_in, run  # noqa: F401
 from test_resume import rows
@@ -49,17 +48,13 @@ def interrupted(command, tmp_path_factory):
     # Tests that run in the background of a shell start with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patched:
-        call_at(patched.setattr, "on_train_batch_begin", STEPS + 1, _interrupt)
+        call_at(patched.setattr, "on_train_batch_begin", STEPS + 1, end_by("INT"))
         done = keras_frm(*command, folder)
     signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert "Traceback" not in done.err
     assert not names_in(folder) & {*FILES, INT8}
     return folder
-
-
-def _interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def assert_same_end(folder, other):

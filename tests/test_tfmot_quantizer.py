@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import twelve_bits
 
 from keras_frm.deploy.convert import to_tflite
 from keras_frm.layers import tfmot_quantizer
@@ -25,11 +26,11 @@ def array(*shape, scale=1.0, seed=0):
     return np.random.default_rng(seed).normal(0, scale, shape).astype(np.float32)
 
 
-def rounded(x, low, high, narrow):
+def rounded(x, low, high, narrow, step=None):
     """Return a float64 array on the grid of a range, and where it is inside."""
     x, low, high = (np.asarray(a, np.float64) for a in (x, low, high))
     first = 1 if narrow else 0
-    step = (high - low) / (255 - first)
+    step = twelve_bits((high - low) / (255 - first)) if step is None else step
     zero = np.clip(np.floor(first - low / step + 0.5), first, 255)
     low, high = (first - zero) * step, (255 - zero) * step
     inside = (x >= low - 1e-6 * step) & (x <= high + 1e-6 * step)
@@ -110,7 +111,7 @@ def test_members_move_alone_and_the_range_covers_all(wrap):
     run_step = wrap(step)
     for _ in range(2):
         run_step()
-    own = np.array([[low, high] for low, high in layer.own_ends])
+    own = np.stack([layer.lows, layer.highs], axis=-1)
     for x, ends in zip(inputs, own, strict=True):
         extremes = np.array(mean_extremes(x))
         expected = extremes + (np.array([-1, 1]) - extremes) * 0.999**2
@@ -139,8 +140,8 @@ def test_range_stays_after_its_steps(wrap, members, freeze_after):
     for _ in range(4):
         run_step()
         seen.append(np.array(layer.weights[:-1]))
-    extremes = np.array(mean_extremes(x.numpy()) * members)
-    start = np.array([-1, 1] * members)
+    extremes = np.array([[end] * members for end in mean_extremes(x.numpy())])
+    start = np.array([[-1], [1]])
     for number, ends in enumerate(seen, 1):
         passed = min(number, freeze_after)
         expected = extremes + (start - extremes) * 0.999**passed
@@ -184,7 +185,8 @@ def test_config_comes_back(layer):
         again.build(x.shape)
         layer.build(x.shape)
         again.set_weights(layer.get_weights())
-        more = {"step": 0.5} if isinstance(layer, QuantizedKernel) else {}
+        steps = {"step": 0.5, "output_step": 0.1}
+        more = steps if isinstance(layer, QuantizedKernel) else {}
         np.testing.assert_array_equal(again(x, **more), layer(x, **more))
 
 
@@ -268,7 +270,7 @@ def test_kernels_and_their_gradients_are_those_of_float64(wrap, shape, depthwise
     if kernel.shape[-1] != 1 or depthwise:
         kernel *= scales.reshape(shape[-2:] if depthwise else shape[-1:])
     largest = np.abs(kernel).max(axes)
-    expected, _ = rounded(kernel, -largest, largest, narrow=True)
+    expected, _ = rounded(kernel, -largest, largest, True, step=largest / 127)
     upstream = array(*shape, seed=1)
     y, gradient = run(KernelQuant(depthwise), kernel, upstream, wrap)
     assert_on_grid(y, expected, largest / 127)
@@ -356,7 +358,8 @@ x = np.array([[-2, 5], [-4, 9]] * 3, np.float32)
 model.fit(x, x[:, :1], batch_size=2, shuffle=False, verbose=0)
 for layer in (free, frozen):
     for weight in layer.weights:
-        print([float(v) for v in strategy.experimental_local_results(weight.value)])
+        values = strategy.experimental_local_results(weight.value)
+        print([float(np.squeeze(value)) for value in values])
 print(os.environ.get("TF_USE_LEGACY_KERAS"), tf.keras.Model is keras.Model)
 """
 

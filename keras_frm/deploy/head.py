@@ -8,6 +8,7 @@ from keras_frm.deploy.graph import named
 from keras_frm.layers.fake_quant import FakeQuant
 
 OUTPUTS = ("mask", "logits", "scores")
+_RESIZING = {"Resize", "QuantizedResize"}
 
 
 def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
@@ -38,7 +39,7 @@ def _before_last_resize(output):
     maker, taken = _maker(output)
     while isinstance(maker, FakeQuant):  # the resized logits, rounded
         maker, taken = _maker(taken)
-    return taken if type(maker).__name__ == "Resize" else output
+    return taken if type(maker).__name__ in _RESIZING else output
 
 
 def _maker(tensor):

@@ -13,7 +13,11 @@ from keras_frm.layers.frm import FeatureRefinementModule
 from keras_frm.layers.large_kernel_attention import LargeKernelAttention
 from keras_frm.layers.layer_scale import LayerScale
 from keras_frm.layers.pyramid_pooling import PyramidPooling
+from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
+from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_resize import QuantizedResize
 from keras_frm.layers.resizing import BilinearUpsampling
 from keras_frm.layers.stage_pooling import StageConcatenation
 from keras_frm.layers.tfmot_quantizer import KernelQuant, MovingRange
@@ -38,7 +42,11 @@ __all__ = [
     "LayerScale",
     "MovingRange",
     "PyramidPooling",
+    "QuantizedEntry",
     "QuantizedKernel",
+    "QuantizedLayerNorm",
+    "QuantizedMultiply",
+    "QuantizedResize",
     "StageConcatenation",
     "VANBlock",
 ]

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_frm.layers.integer_grid import grid_of
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class FakeQuant(keras.layers.Layer):
@@ -15,8 +17,9 @@ class FakeQuant(keras.layers.Layer):
 
     Call arguments:
         x: (B, ..., C), floating point.
-        only_step: Whether the result is not `x`, rounded, but the distance of the
-            range's numbers, a scalar in float32.
+        grid: What `only_grid` gave, where it was asked for; else the layer's own.
+        only_grid: Whether the result is not `x`, rounded, but the smallest number of
+            the range, the largest and their distance, scalars in float32.
 
     Output: as `x`. Gradients pass where the input is inside the range.
 
@@ -25,7 +28,7 @@ class FakeQuant(keras.layers.Layer):
 
     Example:
     >>> x = keras.ops.array([[-1.0, 0.1, 0.5, 9.0]])
-    >>> keras.ops.convert_to_numpy(FakeQuant(0.0, 2.55)(x)).round(4).tolist()
+    >>> keras.ops.convert_to_numpy(FakeQuant(0.0, 2.55)(x)).round(2).tolist()
     [[0.0, 0.10000000149011612, 0.5, 2.549999952316284]]
     """
 
@@ -45,10 +48,10 @@ class FakeQuant(keras.layers.Layer):
         self.maximum = self._add_end(high, "maximum")
         self.built = True
 
-    def _add_end(self, value, name):
+    def _add_end(self, value, name, shape=()):
         """Return a new variable for one end of the range."""
         return self.add_weight(
-            shape=(),
+            shape=shape,
             initializer=keras.initializers.Constant(value),
             trainable=False,
             dtype="float32",  # half precision would round the range
@@ -57,24 +60,31 @@ class FakeQuant(keras.layers.Layer):
         )
 
     def ends(self) -> tuple:
-        """Return the smallest and the largest number of the range: scalar tensors."""
+        """Return the ends that the range is to have: scalar tensors.
+
+        Those it has are next to them, see `grid`.
+        """
         return self.minimum, self.maximum
+
+    def grid(self) -> tuple:
+        """Return smallest and largest number and their distance: scalar tensors."""
+        return grid_of(*self.ends(), self.symmetric)
 
     def step(self):
         """Return the distance of the range's numbers: a scalar tensor."""
-        low, high = self.ends()
-        return (high - low) / (254 if self.symmetric else 255)
+        return self.grid()[2]
 
-    def call(self, x, only_step=False):
-        if only_step:
-            return keras.ops.convert_to_tensor(self.step())
+    def call(self, x, grid=None, only_grid=False):
+        if only_grid:
+            return self.grid()
+        low, high, _ = grid or self.grid()
         return keras.quantizers.fake_quant_with_min_max_vars(
-            x, *self.ends(), num_bits=8, narrow_range=self.symmetric
+            x, low, high, num_bits=8, narrow_range=self.symmetric
         )
 
-    def compute_output_spec(self, x, only_step=False, **kwargs):
-        if only_step:
-            return keras.KerasTensor((), dtype="float32")
+    def compute_output_spec(self, x, grid=None, only_grid=False, **kwargs):
+        if only_grid:
+            return tuple(keras.KerasTensor((), dtype="float32") for _ in range(3))
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_frm.layers.integer_grid import round_to, short
 from keras_frm.layers.layer_like import layer_like
 from keras_frm.layers.tfmot_quantizer import KernelQuant
 
@@ -12,22 +13,23 @@ from keras_frm.layers.tfmot_quantizer import KernelQuant
 class QuantizedKernel(keras.layers.Wrapper):
     """Run a convolution or a Dense layer on integers, and train its float weights.
 
-    Input, kernel and bias are divided by their scales and rounded: int8 numbers and
-    sums in 32 bits, as in an int8 file, whose sums these are whatever the order of
-    the additions. One rounding that falls the other way is a step of the output, and
-    a few layers later it has reached every number. The result is times the constant
-    `gain` of each output channel, which is 1 unless the layer was made by `of`.
+    Input, kernel and bias are integers times their scales, their sums are rounded to
+    the step of the result: number by number what the kernels of an int8 file compute,
+    up to the ends of the result's range. A number that is rounded the other way is a
+    whole step off, and a few layers later it has reached every number.
 
     Args:
         layer: A `Conv2D`, `Conv1D`, `DepthwiseConv2D` or `Dense`.
 
     Call arguments:
-        x: The layer's input, on the numbers of a range around zero.
-        step: Distance of those numbers, a scalar.
+        x: The layer's input, multiples of `step`.
+        step: Distance of the input's numbers, a scalar.
+        output_step: Distance of the result's numbers, a scalar.
 
-    Output: the layer's. Each output channel has its own scale, in depthwise
-    convolutions too; that of its bias is this one times `step`. Gradients pass all
-    roundings.
+    Output: the layer's, multiples of `output_step`. Each output channel has its own
+    scale, in depthwise convolutions too: `short`, the kernel's times the constant
+    `gain` of the channel, which is 1 unless the layer was made by `of`. Gradients pass
+    all roundings.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 2.4.
@@ -36,8 +38,9 @@ class QuantizedKernel(keras.layers.Wrapper):
     >>> layer = QuantizedKernel(keras.layers.Dense(1, use_bias=False))
     >>> layer.build((None, 2))
     >>> layer.layer.set_weights([keras.ops.array([[1.27], [0.006]])])
-    >>> layer(keras.ops.array([[0.0, 1.0]]), step=0.5).numpy().round(4).tolist()
-    [[0.009999999776482582]]
+    >>> x = keras.ops.array([[0.0, 2.0], [0.5, 0.0]])
+    >>> layer(x, step=0.5, output_step=0.02).numpy().round(4).tolist()
+    [[0.019999999552965164], [0.6399999856948853]]
     """
 
     def __init__(self, layer: keras.layers.Layer, **kwargs):
@@ -69,7 +72,7 @@ class QuantizedKernel(keras.layers.Wrapper):
         copy.set_weights([by_channel.reshape(kernel.shape), *(b / gain for b in bias)])
         return new
 
-    def build(self, x_shape, step_shape=None):
+    def build(self, x_shape, step_shape=None, output_step_shape=None):
         super().build(x_shape)
         *_, inputs, outputs = shape = self.layer.kernel.shape
         self.rounding.build(shape)
@@ -82,17 +85,18 @@ class QuantizedKernel(keras.layers.Wrapper):
             name="gain",
         )
 
-    def call(self, x, step):
-        step = ops.cast(step, "float32")
+    def call(self, x, step, output_step):
+        step, output_step = ops.cast(step, "float32"), ops.cast(output_step, "float32")
         kernel, bias, unit = self._integers(step)
         weights = zip(self.layer.weights, [kernel, *bias], strict=True)
         # Within the scope, whatever the layer does reads these weights.
         with keras.StatelessScope(list(weights)):
             # Half precision has not the bits for the sums.
-            sums = self.layer.call(_rounded(ops.cast(x, "float32") / step))
-        return ops.cast(sums * unit, self.compute_dtype)
+            sums = self.layer.call(ops.cast(x, "float32") / step)
+        y = round_to(sums, unit / output_step, output_step)
+        return ops.cast(y, self.compute_dtype)
 
-    def compute_output_spec(self, x, step):
+    def compute_output_spec(self, x, step, output_step):
         shape = self.layer.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
@@ -120,17 +124,17 @@ class QuantizedKernel(keras.layers.Wrapper):
         The last is (C_out,): each output channel has its own.
         """
         kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
-        scale = self.rounding.steps(kernel)  # (C_out,)
-        unit = self.gain * scale * step  # (C_out,)
-        biases = [_rounded(b * self.gain / unit) for b in bias]
-        return _rounded(self.rounding(kernel) / self._by_kernel(scale)), biases, unit
+        gain = ops.cast(self.gain, "float64")
+        scale = short(gain * self.rounding.steps(kernel))  # (C_out,)
+        unit = scale * step  # (C_out,)
+        # In float64, in which no integer depends on how a compiler orders this.
+        per_unit = gain / ops.cast(unit, "float64")
+        biases = [round_to(ops.cast(b, "float64"), per_unit, 1.0) for b in bias]
+        biases = [ops.cast(b, "float32") for b in biases]
+        by_step = self._by_kernel(self.gain / scale)
+        return round_to(self.rounding(kernel), by_step, 1.0), biases, unit
 
     def _by_kernel(self, channels):
         """Return (C_out,) numbers in the shape of the kernel's last axes."""
         *_, inputs, outputs = self.layer.kernel.shape
         return ops.reshape(channels, (inputs, outputs) if self.depthwise else (-1,))
-
-
-def _rounded(x):
-    """Round to integers; gradients pass."""
-    return x + ops.stop_gradient(ops.round(x) - x)

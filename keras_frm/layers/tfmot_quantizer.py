@@ -28,8 +28,10 @@ class MovingRange(FakeQuant):
 
     Call arguments:
         x: (B, ..., C), floating point.
+        grid: See `FakeQuant`. A step that asks for it first rounds all members to one
+            grid, that of before the step.
         member: Which of the tensors `x` is, 0 to `members` - 1.
-        only_step: See `FakeQuant`.
+        only_grid: See `FakeQuant`.
 
     Output: as `x`. Gradients pass where `x` is inside the range.
 
@@ -60,10 +62,8 @@ class MovingRange(FakeQuant):
 
     def build(self, input_shape):
         low, high = self.initial_range
-        self.own_ends = [
-            (self._add_end(low, f"minimum_{i}"), self._add_end(high, f"maximum_{i}"))
-            for i in range(self.members)
-        ]
+        self.lows = self._add_end(low, "minima", (self.members,))
+        self.highs = self._add_end(high, "maxima", (self.members,))
         self.steps = self.add_weight(
             shape=(),
             dtype="int32",
@@ -74,40 +74,36 @@ class MovingRange(FakeQuant):
         )
         self._quantizer = _quantizers().MovingAverageQuantizer(
             num_bits=8,
-            per_axis=False,
+            per_axis=True,  # an axis of members
             symmetric=self.symmetric,
             narrow_range=self.symmetric,
         )
         self.built = True
 
     def ends(self):
-        if self.members == 1:
-            return tuple(end.value for end in self.own_ends[0])
-        lows, highs = zip(*self.own_ends, strict=True)
-        lowest = tf.reduce_min(tf.stack([end.value for end in lows]))
-        return lowest, tf.reduce_max(tf.stack([end.value for end in highs]))
+        return tf.reduce_min(self.lows.value), tf.reduce_max(self.highs.value)
 
-    def call(self, x, member=0, only_step=False, training=False):
-        if training and self.trainable and not only_step:
+    def call(self, x, grid=None, member=0, only_grid=False, training=False):
+        if training and self.trainable and not only_grid:
             self._follow(x, member)
-        return super().call(x, only_step)
+        return super().call(x, grid, only_grid)
 
     def _follow(self, x, member):
         """Move one tensor's own ends towards its extremes."""
         # TFMOT updates tf.Variables; it does not know those of Keras 3.
-        low, high = (end.value for end in self.own_ends[member])
+        lows, highs = self.lows.value, self.highs.value
         # Before the rest, which a gradient tape need not record then. A network has
         # hundreds of ranges, and every operation here takes its time to trace.
         x = tf.stop_gradient(x)
         axes = list(range(1, len(x.shape)))
         extremes = tf.stack([tf.reduce_min(x, axes), tf.reduce_max(x, axes)])  # (2, B)
-        extremes = tf.reduce_mean(tf.cast(extremes, tf.float32), axis=1)  # (2,)
+        extremes = tf.reduce_mean(tf.cast(extremes, tf.float32), axis=1)[:, None]
+        moves = tf.one_hot(member, self.members, True, False)
         if self.freeze_after is not None:
-            # Towards where it is: a branch has no place in a distributed step.
-            frozen = self.steps.value >= self.freeze_after
-            extremes = tf.where(frozen, tf.stack([low, high]), extremes)
-        ends = {"min_var": low, "max_var": high}
-        self._quantizer(extremes, True, ends)
+            moves &= self.steps.value < self.freeze_after
+        # Towards where they are: a branch has no place in a distributed step.
+        extremes = tf.where(moves, extremes, tf.stack([lows, highs]))  # (2, members)
+        self._quantizer(extremes, True, {"min_var": lows, "max_var": highs})
         if member == self.members - 1:
             self.steps.value.assign_add(1)
 
@@ -162,12 +158,12 @@ class KernelQuant(keras.layers.Layer):
         return tf.cast(tf.reshape(rounded, kernel.shape), kernel.dtype)
 
     def steps(self, kernel):
-        """Return the distance of the numbers of each output channel: (C_out,)."""
+        """Return the distance of each output channel's numbers: (C_out,), float64."""
         values = tf.cast(keras.ops.convert_to_tensor(kernel), tf.float32)
         by_channel = tf.reshape(values, self._shape(kernel))  # (..., channels)
         axes = list(range(len(by_channel.shape) - 1))
         size = tf.stop_gradient(tf.reduce_max(tf.abs(by_channel), axes))
-        return tf.where(size > 0, size / 127, 1.0)
+        return tf.where(size > 0, tf.cast(size, tf.float64) / 127, 1.0)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -94,6 +94,7 @@ OPERATORS = {
     102: _with_options("SPLIT_V", 79, "i", 3),
     111: OperatorKind("ELU", 0),
     114: OperatorKind("QUANTIZE", 89),
+    116: OperatorKind("ROUND", 0),
     117: OperatorKind("HARD_SWISH", 91),
     126: _with_options("BATCH_MATMUL", 101, "???", 2),
     130: OperatorKind("BROADCAST_TO", 104, "", (2, 2)),

@@ -41,7 +41,7 @@ def round_tensors(
     model: keras.Model,
     plan: Plan,
     rounded: Callable,
-    replacements: Mapping[keras.Operation, Callable] | None = None,
+    kernel_of: Callable[[Call], Callable] | None = None,
 ) -> keras.Model:
     """Round the tensors of a plan, and keep float what leaves the integers.
 
@@ -50,21 +50,21 @@ def round_tensors(
         plan: Which tensors have ranges.
         rounded: Called with a tensor of the new model and the one of the plan's graph
             that it stands for; returns the rounded tensor.
-        replacements: Operation -> what takes its place.
+        kernel_of: Called with a call of the plan's graph; returns what is called in
+            the place of its operation. None leaves them.
 
     Returns:
         A Functional model.
     """
-    replacements = replacements or {}
     doors: dict[int, keras.KerasTensor] = {}
     boundary = functools.cache(lambda name: FloatBoundary(name=name))
     rewritten: dict[keras.Operation, list[Callable]] = {}
     for call in plan.graph.calls:
-        operation = new = replacements.get(call.operation, call.operation)
+        kernel = new = kernel_of(call) if kernel_of else call.operation
         if plan.is_integer(call):
-            new = _Quantized(operation, call, plan, rounded, doors, boundary)
+            new = _Quantized(kernel, call, plan, rounded, doors, boundary)
         elif any(plan.leaves_integers(call, tensor) for tensor in call.inputs):
-            new = _Float(operation, call, plan, boundary)
+            new = _Float(kernel, call, plan, boundary)
         rewritten.setdefault(call.operation, []).append(new)
     changed = {
         operation: _in_turn(functions)

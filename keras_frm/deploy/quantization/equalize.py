@@ -12,8 +12,9 @@ from keras_frm.deploy.graph import Graph, rebuild
 from keras_frm.deploy.quantization.channel_groups import ChannelGroups, takes_factors
 from keras_frm.layers.layer_scale import LayerScale
 
-# A channel that hardly moves on these images may on others.
-_SMALLEST_FACTOR = 1 / 32
+# A channel that hardly moves on these images may on others; and the squares that a
+# LayerNormalization adds up have to fit into float32 exactly.
+_SMALLEST_FACTOR = 1 / 8
 
 
 def equalize_channels(
@@ -45,7 +46,7 @@ def equalize_channels(
     >>> x = keras.Input((1, 1, 3))
     >>> first = keras.layers.Conv2D(2, 1, use_bias=False)
     >>> model = keras.Model(x, keras.layers.Conv2D(1, 1)(first(x)))
-    >>> first.set_weights([np.reshape([1, 0.1] * 3, (1, 1, 3, 2))])
+    >>> first.set_weights([np.reshape([1, 0.25] * 3, (1, 1, 3, 2))])
     >>> new = equalize_channels(model, [np.full((1, 1, 3), 200)])
     >>> new.layers[1].kernel.numpy()[0, 0].round(4).tolist()
     [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
@@ -85,6 +86,9 @@ def _factors(groups, sizes) -> Mapping[int, np.ndarray]:
         common = np.max(relative, axis=0)  # (C,)
         usable = np.isfinite(common) & (common > 0)
         common = np.where(usable, np.maximum(common, _SMALLEST_FACTOR), 1.0)
+        # Powers of two: a LayerNormalization multiplies back without a rounding. Not
+        # the next ones but those above, which leave nothing to do a second time.
+        common = np.exp2(np.ceil(np.log2(common)))
         factors.update((id(tensor), common) for tensor in tensors)
     return factors
 

@@ -1,11 +1,16 @@
 """The graph an int8 file is made from, out of a trained quantised one."""
 
 import keras
+from keras import ops
 
-from keras_frm.deploy.graph import Graph, rebuild
+from keras_frm.deploy.graph import Graph, named, rebuild
 from keras_frm.layers.fake_quant import FakeQuant
 from keras_frm.layers.float_boundary import FloatBoundary
+from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
+from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_resize import QuantizedResize
 from keras_frm.layers.tfmot_quantizer import MovingRange
 
 
@@ -29,20 +34,48 @@ def with_fixed_ranges(model: keras.Model) -> keras.Model:
     because the largest weight of each channel is on the grid.
 
     Args:
-        model: A Functional model with `MovingRange`, `FakeQuant` and
-            `QuantizedKernel` layers.
+        model: A Functional model of `trainable_graph`.
 
     Returns:
         A Functional model of the same function as `model` at inference, in the form
         of `quantize_after_training`.
     """
-    replacements = {}
-    for call in Graph(model).calls:
-        layer = call.operation
-        if isinstance(layer, QuantizedKernel) and layer not in replacements:
-            replacements[layer] = _FixedKernel(layer)
-        elif isinstance(layer, FakeQuant) and layer not in replacements:
-            replacements[layer] = _FixedRange(layer)
+    making = {
+        QuantizedKernel: _FixedKernel,
+        QuantizedLayerNorm: _fixed_norm,
+        FakeQuant: _FixedRange,
+        MovingRange: _FixedRange,
+        **_PLAIN,
+    }
+    return _with_replaced(model, making)
+
+
+def without_rounding(model: keras.Model) -> keras.Model:
+    """Return a quantised graph with its own weights and no rounding at all.
+
+    Args:
+        model: A Functional model of `trainable_graph`.
+
+    Returns:
+        A Functional model; beside `with_fixed_ranges(model)` it shows what rounding
+        costs.
+    """
+    making = {
+        QuantizedKernel: _unrounded,
+        QuantizedLayerNorm: _unrounded,
+        FakeQuant: _without_range,
+        MovingRange: _without_range,
+        **_PLAIN,
+    }
+    return _with_replaced(model, making)
+
+
+def _with_replaced(model, making):
+    """Return a graph with what a table makes of the layers of each class."""
+    layers = {call.operation: type(call.operation) for call in Graph(model).calls}
+    replacements = {
+        layer: making[kind](layer) for layer, kind in layers.items() if kind in making
+    }
     return rebuild(model, replacements)
 
 
@@ -53,11 +86,11 @@ class _FixedKernel:
         self.layer = layer
         self.made: dict[float, keras.Layer] = {}
 
-    def __call__(self, x, step):
-        own = float(x._keras_history.operation.step())  # `step` is not in this graph
-        if own not in self.made:
-            self.made[own] = self.layer.rounded(own, f"_{len(self.made)}".rstrip("_0"))
-        return self.made[own](x)
+    def __call__(self, x, step, output_step):
+        if step not in self.made:
+            suffix = f"_{len(self.made)}" if self.made else ""
+            self.made[step] = self.layer.rounded(step, suffix)
+        return self.made[step](x)
 
 
 class _FixedRange:
@@ -66,11 +99,12 @@ class _FixedRange:
     def __init__(self, layer: FakeQuant):
         self.ends = [float(end) for end in layer.ends()]
         self.symmetric = layer.symmetric
+        self.grid = tuple(float(number) for number in layer.grid())
         self.made: dict[str, FakeQuant] = {}  # what a shared layer makes has one name
 
-    def __call__(self, x, only_step=False, **kwargs):
-        if only_step:
-            return x  # in its place: no plain layer reads it
+    def __call__(self, x, grid=None, only_grid=False, **kwargs):
+        if only_grid:
+            return self.grid
         maker = x._keras_history.operation
         if isinstance(maker, FloatBoundary):
             (x_before,) = maker._inbound_nodes[0].input_tensors
@@ -82,23 +116,41 @@ class _FixedRange:
         return self.made[name](x)
 
 
-def without_rounding(model: keras.Model) -> keras.Model:
-    """Return a quantised graph with its own weights and no rounding at all.
+def _fixed_norm(layer):
+    """Return a normalisation that takes a number for its step."""
+    return lambda x, step: layer(x, step=step)
 
-    Args:
-        model: A Functional model with `MovingRange`, `FakeQuant` and
-            `QuantizedKernel` layers.
 
-    Returns:
-        A Functional model; beside `with_fixed_ranges(model)` it shows what rounding
-        costs.
-    """
-    replacements = {}
-    for call in Graph(model).calls:
-        layer = call.operation
-        if isinstance(layer, QuantizedKernel):
-            plain = layer.unrounded()
-            replacements[layer] = lambda x, step, plain=plain: plain(x)
-        elif isinstance(layer, FakeQuant):
-            replacements[layer] = lambda x, **kwargs: x
-    return rebuild(model, replacements)
+def _unrounded(layer):
+    """Return the layer that a quantised one was made of."""
+    plain = layer.unrounded()
+    return lambda x, *steps: plain(x)
+
+
+def _without_range(layer):
+    """Return what hands on what a range would round."""
+    return lambda x, grid=None, only_grid=False, **_: (x, x, x) if only_grid else x
+
+
+def _entry(layer):
+    """Return what hands on what enters the integers."""
+    return lambda x, step: x
+
+
+def _product(layer):
+    """Return a plain product."""
+    return lambda x, y, *steps: named(ops.multiply(x, y), layer.name)
+
+
+def _resize(layer):
+    """Return a plain resizing."""
+    options = {"size": layer.size, "interpolation": "bilinear"}
+    return lambda x, step: named(ops.image.resize(x, **options), layer.name)
+
+
+# Operations whose rounding is that of the range behind them, in the converter's eyes.
+_PLAIN = {
+    QuantizedEntry: _entry,
+    QuantizedMultiply: _product,
+    QuantizedResize: _resize,
+}

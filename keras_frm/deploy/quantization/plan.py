@@ -39,7 +39,7 @@ _COMPARING = {"ClassIds"}
 _ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
 
 # Worth no rounding of their own on the way to a float operation.
-_CARRYING = {"Add", "Reshape", "Subtract"}
+_CARRYING = {"Reshape", "Subtract"}
 
 IMAGE = "image"
 IMAGE_RANGE = (0.0, 255.0)
@@ -106,6 +106,15 @@ class Plan:
         name = self._names.get(id(tensor))
         return None if name is None else self._root(name)
 
+    def result_range(self, call: Call) -> str | None:
+        """Return the name of the range that an integer call rounds its result to.
+
+        It is that of the activation the call computes itself, where it does.
+        """
+        while self.is_integer(call) and self._is_fused(call):
+            call = self.graph.only_user(call)
+        return self.range_of(call.outputs[0])
+
     def name_of(self, tensor) -> str:
         """Return the name of the operation that makes a tensor, or of the image."""
         maker = self.graph.maker(tensor)
@@ -165,8 +174,26 @@ class Plan:
         if kind in KERNEL_RANGES:
             self.fixed[name] = KERNEL_RANGES[kind]
         elif kind in _SAME_RANGE or kind == "Concatenate":
-            for tensor in call.inputs:
-                self._share(self._names[id(tensor)], name)
+            self._share_inputs(call, name)
+        elif self._adds_up(kernel := self._computing(call)):
+            self._share_inputs(kernel, name)
+
+    def _computing(self, call):
+        """Return the call whose kernel computes a result, activations before it too."""
+        maker = self.graph.maker(call.inputs[0])
+        fused = maker and self.is_integer(maker) and self._is_fused(maker)
+        return self._computing(maker) if fused else call
+
+    def _adds_up(self, call):
+        """Return whether a call adds tensors whose ranges are free.
+
+        Of one step, integers are added as they are: no kernel rounds, and none in
+        another way than the next. What they lose before the sum, it would lose.
+        """
+        is_sum = type(call.operation).__name__ == "Add" and len(call.inputs) > 1
+        if not is_sum or self.integer_only:
+            return False
+        return {self.range_of(x) for x in call.inputs}.isdisjoint(self.fixed)
 
     def _computes_in_integers(self, call):
         """Return whether a call has an integer kernel and integers to compute with."""
@@ -201,7 +228,7 @@ class Plan:
     def _feeds_float_only(self, call):
         """Return whether only float operations take a call's result, in the end.
 
-        A sum that only a LayerNorm reads, scaled or not, need not be rounded before it.
+        A scale before a LayerNorm, of what was rounded, need not round again.
         """
         users = self.graph.users(call)
         if not users or self.graph.is_output(call):
@@ -231,6 +258,11 @@ class Plan:
         while name in self._same:
             name = self._same[name]
         return name
+
+    def _share_inputs(self, call, name):
+        """Let the inputs of a call have a range by its name."""
+        for tensor in call.inputs:
+            self._share(self._names[id(tensor)], name)
 
     def _share(self, first, second):
         """Let two ranges be one."""

@@ -1,19 +1,17 @@
 """A graph that rounds as an int8 file does, and whose kernels and ranges train."""
 
-import itertools
 from collections.abc import Callable, Collection, Sequence
 
 import keras
 import numpy as np
 
-from keras_frm.deploy.convolutions import Convolution
 from keras_frm.deploy.graph import Graph
 from keras_frm.deploy.quantization.apply import round_tensors
 from keras_frm.deploy.quantization.calibrate import calibrate
 from keras_frm.deploy.quantization.equalize import equalize_channels
+from keras_frm.deploy.quantization.integer_arithmetic import IntegerArithmetic
 from keras_frm.deploy.quantization.plan import Plan
 from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.tfmot_quantizer import MovingRange
 from keras_frm.models.segmentation_model import SegmentationModel
 
@@ -56,33 +54,14 @@ def trainable_graph(
         name: _range_layer(name, ranges[name], plan, tensors, symmetric, freeze_after)
         for name, tensors in plan.tensors().items()
     }
-    return round_tensors(graph, plan, _Rounding(plan, layers), _quantized_kernels(plan))
+    arithmetic = IntegerArithmetic(plan, layers)
+    return round_tensors(graph, plan, arithmetic.rounded, arithmetic.kernel_of)
 
 
 def read_besides(model: keras.Model) -> list[str]:
     """Return the operations whose input more than a model's network reads."""
     # The embedding head takes the classifier's input too.
     return ["classifier"] if isinstance(model, SegmentationModel) else []
-
-
-def _quantized_kernels(plan):
-    """Return what computes on integers for each convolution of a plan."""
-    convolutions = {
-        call.operation
-        for call in plan.graph.calls
-        if isinstance(call.operation, Convolution) and plan.is_integer(call)
-    }
-    return {layer: _on_integers(QuantizedKernel.of(layer)) for layer in convolutions}
-
-
-def _on_integers(layer):
-    """Return a function that also gives a layer the step of its input."""
-
-    def call(x):
-        range_layer = x._keras_history.operation
-        return layer(x, range_layer(x, only_step=True))
-
-    return call
 
 
 def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):
@@ -93,22 +72,3 @@ def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):
     return MovingRange(
         *ends, members=len(tensors), freeze_after=freeze_after, **options
     )
-
-
-class _Rounding:
-    """Rounds each tensor of a plan with the layer of its range."""
-
-    def __init__(self, plan, layers):
-        self.plan = plan
-        self.layers = layers
-        self.members = {
-            id(tensor): number
-            for tensors in plan.tensors().values()
-            for number, tensor in zip(itertools.count(), tensors, strict=False)
-        }
-
-    def __call__(self, x, tensor):
-        layer = self.layers[self.plan.range_of(tensor)]
-        if not isinstance(layer, MovingRange):
-            return layer(x)
-        return layer(x, member=self.members[id(tensor)])
