@@ -3,8 +3,9 @@
 python results/latency.py WORK_FOLDER [--sizes 256x512 512x1024] [--runs 25]
 
 VAN-small, FRM, bilinear FPN, 19 classes, logits at stride 4, random weights with
-BatchNorm statistics that are not trivial. Files that are in the folder already are
-taken. Writes results/latency.csv.
+BatchNorm statistics that are not trivial. `int8_trained` is the file of what
+`quantize_aware` makes of it, before any training. Files that are in the folder are
+taken as they are. Writes results/latency.csv.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 from table import write_table
 
-from keras_frm import build_model, export_tflite
+from keras_frm import build_model, export_tflite, quantize_aware
 from keras_frm.deploy.sample_images import scenes
 from keras_frm.evaluation.machine import machine_name
 from keras_frm.evaluation.peak_memory import peak_memory
@@ -23,7 +24,12 @@ from keras_frm.runtime.interpreter import load_interpreter
 from keras_frm.runtime.model_io import read_output
 
 THREADS = 2
-PRECISIONS = ("float32", "int8", "int8_full")
+PRECISIONS = {
+    "float32": "float32",
+    "int8": "int8",
+    "int8_trained": "int8",
+    "int8_full": "int8_full",
+}
 
 
 def network():
@@ -53,10 +59,14 @@ def export_all(folder, size):
     )
     signature = [keras.InputSpec(shape=(1, height, width, 3), dtype="float32")]
     plain.export(files["plain"], format="litert", input_signature=signature)
-    for precision in PRECISIONS:
+    for name, precision in PRECISIONS.items():
+        source = model
+        if name == "int8_trained":
+            images = scenes(size, 8)
+            source = quantize_aware(model, representative_data=images, input_shape=size)
         report = export_tflite(
-            model,
-            files[precision],
+            source,
+            files[name],
             input_shape=size,
             precision=precision,
             representative_data=scenes(size, 8),

@@ -2,8 +2,9 @@
 
 python results/quantization_agreement.py RUN CAMVID_FOLDER [--every 6] [--out FILE]
 
-Of every so many test images: the share of pixels with the same class, and how far the
-logits at the head's own resolution are apart, in steps of their range. Writes
+Of every so many test images: the share of pixels with the same class, the share of
+logits at the head's own resolution that are equal, and how far apart they are, in steps
+of their range. Writes
 results/quantization/agreement.csv.
 """
 
@@ -17,10 +18,12 @@ import tensorflow as tf
 from table import write_table
 
 from keras_frm import export_tflite, load_dataset
-from keras_frm.layers import FakeQuant
+from keras_frm.deploy.head import at_stride
 from keras_frm.runtime.interpreter import load_interpreter
 from keras_frm.runtime.model_io import read_input, read_output
 from keras_frm.training.run_folder import load_trained
+
+STRIDE = 4  # of the head
 
 
 def runner(path):
@@ -57,12 +60,11 @@ def main():
     arguments = parser.parse_args()
     network, labels = load_trained(arguments.run)
     size = network.input.shape[1:3]
-    head = [layer for layer in network.layers if isinstance(layer, FakeQuant)][-1]
-    low, high = (float(end) for end in head.ends())
-    step = (high - low) / 255
+    head = at_stride(network, STRIDE).output
+    step = float(head._keras_history.operation.step())
     mask_of = exported(network, labels, size)
-    logits_of = exported(network, labels, size, output="logits", output_stride=4)
-    graph = tf.function(keras.Model(network.input, [network.output, head.output]))
+    logits_of = exported(network, labels, size, output="logits", output_stride=STRIDE)
+    graph = tf.function(keras.Model(network.input, [network.output, head]))
     images = load_dataset(
         *("camvid", arguments.data, "test"), batch_size=1, resize=size
     ).enumerate()
@@ -76,6 +78,7 @@ def main():
             {
                 "image": index,
                 "same_class": np.mean(mask_of(image[0]) == whole.argmax(-1)),
+                "equal": np.mean(apart == 0),
                 "within_1_step": np.mean(apart <= 1.01),
                 "within_2_steps": np.mean(apart <= 2.01),
                 "rms_steps": np.sqrt(np.mean(np.square(apart))),

@@ -10,7 +10,7 @@ from test_quantize_aware import run_file
 from test_tfmot_quantizer import EAGER_AND_GRAPH
 from tiny import tiny_model
 
-from keras_frm import export_tflite, quantize_aware
+from keras_frm import export_tflite, quantize_aware, recalibrate
 from keras_frm.layers.integer_grid import grid_of, product, short
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.layers.quantized_multiply import QuantizedMultiply
@@ -116,6 +116,24 @@ def assert_equal_numbers(model, given, folder):
     expected = model.predict(given.astype("float32"), batch_size=4, verbose=0)
     assert len(np.unique(expected)) > 50
     np.testing.assert_array_equal(run_file(path, given), expected)
+
+
+def test_file_gives_the_very_numbers_after_training_and_after_new_ranges(tmp_path):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((*SIZE, 3), name="image")
+    y = layers.ReLU()(NETWORKS["normalisation"](conv(3, 3)(x)))
+    trainable = quantize_aware(
+        keras.Model(x, conv(4, name="classifier")(y)), representative_data=images(4)
+    )
+    trainable.compile(keras.optimizers.Adam(0.02), "mse")
+    given, wanted = images(8), np.random.default_rng(3).normal(size=(8, *SIZE, 4))
+    trainable.fit(given.astype("float32"), wanted, epochs=6, batch_size=4, verbose=0)
+    assert_equal_numbers(trainable, images(6, seed=1), tmp_path)
+    final = recalibrate(trainable, representative_data=images(4))
+    assert_equal_numbers(final, images(6, seed=1), tmp_path)
+    kinds = [type(layer) for layer in final.layers]
+    assert QuantizedLayerNorm in kinds
+    assert layers.LayerNormalization not in kinds
 
 
 def test_whole_network_without_attention_and_its_file(tmp_path):

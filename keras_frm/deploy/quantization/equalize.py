@@ -55,7 +55,8 @@ def equalize_channels(
     groups = ChannelGroups(graph, unchanged).free()
     if not groups or not len(images):
         return model
-    factors = _factors(groups, _channel_sizes(graph, groups, images))
+    sizes = _channel_sizes(graph, groups, images)
+    factors = _factors(groups, sizes, _multiplied_back(graph))
     replacements = {}
     for call in graph.calls:
         before, after = (
@@ -72,11 +73,20 @@ def equalize_channels(
             replacements[call.operation] = _normalized(call.operation, before)
         elif isinstance(call.operation, LayerScale):
             gamma = np.asarray(call.operation.gamma, np.float64) * before
-            replacements[call.operation] = constant_scale(call.operation.name, gamma)
+            replacements[call.operation] = _fixed_scale(call.operation.name, gamma)
     return rebuild(model, replacements)
 
 
-def _factors(groups, sizes) -> Mapping[int, np.ndarray]:
+def _multiplied_back(graph) -> Mapping[int, np.ndarray]:
+    """Return the factors that an earlier equalisation left, by the tensor's id."""
+    return {
+        id(call.inputs[0]): np.asarray(call.operation.gamma, np.float64)
+        for call in graph.calls
+        if isinstance(call.operation, LayerScale) and not call.operation.trainable
+    }
+
+
+def _factors(groups, sizes, multiplied_back) -> Mapping[int, np.ndarray]:
     """Return what to divide the channels of each tensor by, largest 1, by its id."""
     factors = {}
     for tensors in groups:
@@ -85,7 +95,9 @@ def _factors(groups, sizes) -> Mapping[int, np.ndarray]:
             relative = [sizes[id(t)] / m for t, m in zip(tensors, largest, strict=True)]
         common = np.max(relative, axis=0)  # (C,)
         usable = np.isfinite(common) & (common > 0)
-        common = np.where(usable, np.maximum(common, _SMALLEST_FACTOR), 1.0)
+        earlier = [multiplied_back.get(id(t), np.ones_like(common)) for t in tensors]
+        smallest = _SMALLEST_FACTOR / np.min(earlier, axis=0)
+        common = np.where(usable, np.maximum(common, smallest), 1.0)
         # Powers of two: a LayerNormalization multiplies back without a rounding. Not
         # the next ones but those above, which leave nothing to do a second time.
         common = np.exp2(np.ceil(np.log2(common)))
@@ -114,5 +126,12 @@ def _channel_sizes(graph, groups, images) -> Mapping[int, np.ndarray]:
 
 def _normalized(layer, factors):
     """Return a normalisation that multiplies its input back first."""
-    scale = constant_scale(f"{layer.name}.channels", factors)
+    scale = _fixed_scale(f"{layer.name}.channels", factors)
     return lambda x: layer(scale(x))
+
+
+def _fixed_scale(name, factors):
+    """Return a scale that training leaves as it is."""
+    scale = constant_scale(name, factors)
+    scale.trainable = False
+    return scale

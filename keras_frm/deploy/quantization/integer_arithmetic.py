@@ -90,9 +90,9 @@ class IntegerArithmetic:
         scale = self.plan.graph.maker(tensor)
         if scale is not None and isinstance(scale.operation, LayerScale):
             factors = np.asarray(scale.operation.gamma)
+            if scale.operation.trainable or (np.frexp(factors)[0] != 0.5).any():
+                return operation  # none of `equalize_channels`: no powers of two
             (tensor,), unit = scale.inputs, float(factors.min())
-            if (np.frexp(factors)[0] != 0.5).any():  # no powers of two
-                return operation
         name = self.plan.range_of(tensor)
         if name is None or not _is_usual(operation, len(tensor.shape)):
             return operation
