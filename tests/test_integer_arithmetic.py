@@ -14,6 +14,7 @@ from keras_frm import export_tflite, quantize_aware, recalibrate
 from keras_frm.layers.integer_grid import grid_of, product, short
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.layers.quantized_resize import QuantizedResize
 
 pytest.importorskip("tf_keras")
@@ -55,6 +56,14 @@ def shrunk(x):
     return ops.image.resize(conv(5)(x), (8, 13), interpolation="bilinear")
 
 
+def excited(x):
+    """A gate of the whole image's mean (Hu et al., 2018)."""
+    x = conv(6, 3)(x)
+    y = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    y = conv(6, activation="sigmoid")(conv(4, activation="relu")(y))
+    return layers.Multiply()([x, y])
+
+
 def residual(x):
     x = conv(6, 3, activation="relu")(x)
     y = layers.Add()([x, conv(6, 3)(x), conv(6)(x)])
@@ -78,6 +87,7 @@ NETWORKS = {
     "depthwise": depthwise,
     "gate": gate,
     "product of other shapes": product_of_rows,
+    "gate of the mean": excited,
     "resize": resized,
     "shrink": shrunk,
     "sums": residual,
@@ -286,6 +296,8 @@ def test_normalisation_does_not_depend_on_the_order_of_its_sums(wrap):
     [
         (QuantizedMultiply(name="a"), [(2, 3, 4, 5), (1, 1, 4, 5)]),
         (QuantizedResize((5, 6), name="a"), [(2, 3, 4, 5)]),
+        (QuantizedGlobalPooling(name="a"), [(2, 3, 4, 5)]),
+        (QuantizedGlobalPooling(True, name="a"), [(2, 3, 4, 5)]),
         (QuantizedLayerNorm(0.25, 1e-5, name="a"), [(2, 3, 4, 5)]),
     ],
     ids=lambda x: type(x).__name__,

@@ -84,7 +84,7 @@ CASES = {
 # and test_integer_arithmetic.py.
 QUANTIZERS = {"FakeQuant", "MovingRange", "KernelQuant", "QuantizedEntry"}
 QUANTIZERS |= {"QuantizedKernel", "QuantizedLayerNorm", "QuantizedMultiply"}
-QUANTIZERS |= {"QuantizedResize"}
+QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedResize"}
 every_layer = pytest.mark.parametrize("name", CASES)
 
 

@@ -17,6 +17,7 @@ from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.layers.quantized_resize import QuantizedResize
 from keras_frm.layers.resizing import BilinearUpsampling
 from keras_frm.layers.stage_pooling import StageConcatenation
@@ -43,6 +44,7 @@ __all__ = [
     "MovingRange",
     "PyramidPooling",
     "QuantizedEntry",
+    "QuantizedGlobalPooling",
     "QuantizedKernel",
     "QuantizedLayerNorm",
     "QuantizedMultiply",

@@ -10,6 +10,7 @@ from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.layers.quantized_resize import QuantizedResize
 from keras_frm.layers.tfmot_quantizer import MovingRange
 
@@ -142,6 +143,14 @@ def _product(layer):
     return lambda x, y, *steps: named(ops.multiply(x, y), layer.name)
 
 
+def _pooling(layer):
+    """Return a plain mean over all positions."""
+    plain = keras.layers.GlobalAveragePooling2D(
+        keepdims=layer.keepdims, name=layer.name
+    )
+    return lambda x, step: plain(x)
+
+
 def _resize(layer):
     """Return a plain resizing."""
     options = {"size": layer.size, "interpolation": "bilinear"}
@@ -151,6 +160,7 @@ def _resize(layer):
 # Operations whose rounding is that of the range behind them, in the converter's eyes.
 _PLAIN = {
     QuantizedEntry: _entry,
+    QuantizedGlobalPooling: _pooling,
     QuantizedMultiply: _product,
     QuantizedResize: _resize,
 }

@@ -14,6 +14,7 @@ from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.layers.quantized_resize import QuantizedResize
 from keras_frm.layers.tfmot_quantizer import MovingRange
 
@@ -75,6 +76,8 @@ class IntegerArithmetic:
             names.append(result)
         elif kind == "Resize" and operation.interpolation == "bilinear":
             layer = self._layer(operation, _resize)
+        elif isinstance(operation, keras.layers.GlobalAveragePooling2D):
+            layer = self._layer(operation, _pooling)
         else:
             return operation
 
@@ -135,6 +138,13 @@ def _entry(name):
 def _product(operation):
     """Return a layer for an operation that multiplies."""
     return QuantizedMultiply(name=operation.name, dtype="float32")
+
+
+def _pooling(operation):
+    """Return a layer for one that averages over all positions."""
+    return QuantizedGlobalPooling(
+        operation.keepdims, name=operation.name, dtype="float32"
+    )
 
 
 def _resize(operation):
