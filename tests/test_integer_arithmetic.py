@@ -80,6 +80,12 @@ def normalised(channels):
     return network
 
 
+def normalised_twice(x):
+    """The second reads what the first one gives, not what a convolution makes of it."""
+    x = layers.LayerNormalization()(conv(8, 3)(x))
+    return ops.add(conv(6)(layers.LayerNormalization()(x)), conv(6)(x))
+
+
 NETWORKS = {
     "convolution": lambda x: conv(8, 3, strides=2, activation="relu6")(x),
     "grouped": lambda x: conv(8, 3, groups=2)(conv(4)(x)),
@@ -94,6 +100,7 @@ NETWORKS = {
     "normalisation": normalised(32),
     "normalisation of 5": normalised(5),
     "normalisation of 160": normalised(160),
+    "normalisation of float": normalised_twice,
 }
 
 

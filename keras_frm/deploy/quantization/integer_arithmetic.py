@@ -24,9 +24,9 @@ class IntegerArithmetic:
 
     A kernel of an int8 file multiplies and adds integers and rounds once, to the
     numbers of its result's range. The layers here give those numbers, the layer of the
-    range clips them. What has no layer here (an activation, a pooling, a sum of one
-    step) computes in float and is rounded by its range: the same numbers, but where
-    one lies next to the middle of two steps.
+    range clips them. What has no layer here computes in float and is rounded by its
+    range: the same numbers for activations and for sums, which round nothing; for a
+    pooling, all but those half way between two steps.
 
     Args:
         plan: Which tensors of a graph have ranges.
@@ -61,25 +61,16 @@ class IntegerArithmetic:
 
     def kernel_of(self, call: Call) -> Callable:
         """Return what takes the place of a call's operation."""
-        operation, kind = call.operation, type(call.operation).__name__
+        operation = call.operation
         if isinstance(operation, keras.layers.LayerNormalization):
             return self._normalization_of(call)
-        if not self.plan.is_integer(call):
+        make = _maker_of(call) if self.plan.is_integer(call) else None
+        if make is None:
             return operation
+        layer = self._layer(operation, make)
         names = [self.plan.range_of(tensor) for tensor in call.inputs]
-        result = self.plan.result_range(call)
-        if isinstance(operation, Convolution):
-            layer = self._layer(operation, QuantizedKernel.of)
-            names.append(result)
-        elif kind == "Multiply" and _is_product_of_two(call):
-            layer = self._layer(operation, _product)
-            names.append(result)
-        elif kind == "Resize" and operation.interpolation == "bilinear":
-            layer = self._layer(operation, _resize)
-        elif isinstance(operation, keras.layers.GlobalAveragePooling2D):
-            layer = self._layer(operation, _pooling)
-        else:
-            return operation
+        if make in (QuantizedKernel.of, _product):  # no number of the input's range
+            names.append(self.plan.result_range(call))
 
         def run(*args, **kwargs):
             inputs = tensors_in((args, kwargs))
@@ -96,9 +87,10 @@ class IntegerArithmetic:
             if scale.operation.trainable or (np.frexp(factors)[0] != 0.5).any():
                 return operation  # none of `equalize_channels`: no powers of two
             (tensor,), unit = scale.inputs, float(factors.min())
-        name = self.plan.range_of(tensor)
-        if name is None or not _is_usual(operation, len(tensor.shape)):
+        is_rounded = id(tensor) in self.plan.integer
+        if not is_rounded or not _is_usual(operation, len(tensor.shape)):
             return operation
+        name = self.plan.range_of(tensor)
         layer = self._layer(operation, lambda _: QuantizedLayerNorm.of(operation, unit))
         return lambda x, **_: layer(x, self._grid(name, x)[2])
 
@@ -125,9 +117,17 @@ def _is_usual(norm, rank):
     return axes == {rank - 1} and norm.scale and norm.center and not norm.rms_scaling
 
 
-def _is_product_of_two(call):
-    """Return whether a call multiplies two tensors of one rank."""
-    return len({len(x.shape) for x in call.inputs}) == 1 and len(call.inputs) == 2
+def _maker_of(call):
+    """Return what makes a layer on integers of an operation, None without one."""
+    operation, kind = call.operation, type(call.operation).__name__
+    ranks = [len(tensor.shape) for tensor in call.inputs]
+    if isinstance(operation, Convolution):
+        return QuantizedKernel.of
+    if kind == "Multiply" and ranks == ranks[:1] * 2:  # of two tensors of one rank
+        return _product
+    if kind == "Resize" and operation.interpolation == "bilinear":
+        return _resize
+    return _pooling if kind == "GlobalAveragePooling2D" else None
 
 
 def _entry(name):

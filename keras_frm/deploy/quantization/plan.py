@@ -6,49 +6,21 @@ from collections.abc import Sequence
 
 from keras_frm.deploy.convolutions import Convolution
 from keras_frm.deploy.graph import Call, Graph
+from keras_frm.deploy.quantization.operation_kinds import (
+    ACTIVATIONS,
+    COMPARING,
+    FLOAT,
+    FLOAT_BY_CHOICE,
+    INTEGER,
+    KERNEL_RANGES,
+    SAME_RANGE,
+    carries,
+)
 from keras_frm.deploy.separate_activations import is_plain
 from keras_frm.layers.layer_scale import LayerScale
 
-# Compute in integers where one of their inputs is integer.
-_INTEGER = {"Add", "Multiply", "Subtract", "Concatenate", "Rescaling", "Sigmoid"}
-# Move or average numbers: the result has the range of what comes in.
-_SAME_RANGE = {
-    "AveragePool",
-    "AveragePooling2D",
-    "Dropout",
-    "GetItem",
-    "GlobalAveragePooling2D",
-    "Max",
-    "MaxPool",
-    "MaxPooling2D",
-    "Pad",
-    "Reshape",
-    "Resize",
-    "Transpose",
-    "UpSampling2D",
-    "ZeroPadding2D",
-}
-# Stay float inside the int8 file; the second have integer kernels, slow or coarse ones.
-_FLOAT = {"Gelu", "LayerNormalization", "Silu"}
-_FLOAT_BY_CHOICE = {"Einsum", "Exp", "Matmul", "Max", "Mean", "Rsqrt", "Softmax"}
-_FLOAT_BY_CHOICE |= {"Sum", "Transpose", "UnitLength"}
-# Compare only: integers serve as they are, and the result is no range's.
-_COMPARING = {"ClassIds"}
-# Fuse into the operation before them, which then has no range of its own; of "ReLU"
-# only those without a slope, a threshold or a bound other than 6.
-_ACTIVATIONS = {"Relu", "ReLU", "Relu6"}
-
-# Worth no rounding of their own on the way to a float operation.
-_CARRYING = {"Reshape", "Subtract"}
-
 IMAGE = "image"
 IMAGE_RANGE = (0.0, 255.0)
-# What LiteRT's integer kernels dictate: these results have this range and no other.
-KERNEL_RANGES = {
-    "Sigmoid": (0.0, 255 / 256),
-    "Softmax": (0.0, 255 / 256),
-    "UnitLength": (-1.0, 127 / 128),
-}
 
 
 class Plan:
@@ -132,11 +104,11 @@ class Plan:
         """
         maker = self.graph.maker(tensor)
         kind = type(maker.operation).__name__ if maker else None
-        return kind in _SAME_RANGE | {"Concatenate", "Einsum"}
+        return kind in SAME_RANGE | {"Concatenate", "Einsum"}
 
     def leaves_integers(self, call: Call, tensor) -> bool:
         """Return whether an integer tensor enters a call that computes in float."""
-        if self.is_integer(call) or type(call.operation).__name__ in _COMPARING:
+        if self.is_integer(call) or type(call.operation).__name__ in COMPARING:
             return False
         return id(tensor) in self.integer
 
@@ -173,7 +145,7 @@ class Plan:
         self._names.update((id(tensor), name) for tensor in call.outputs)
         if kind in KERNEL_RANGES:
             self.fixed[name] = KERNEL_RANGES[kind]
-        elif kind in _SAME_RANGE or kind == "Concatenate":
+        elif kind in SAME_RANGE or kind == "Concatenate":
             self._share_inputs(call, name)
         elif self._adds_up(kernel := self._computing(call)):
             self._share_inputs(kernel, name)
@@ -205,20 +177,20 @@ class Plan:
             narrow = call.outputs[0].shape[-1] == 1 and not self.integer_only
             return not (narrow and self._feeds_float_only(call))
         any_integer = any(id(tensor) in self.integer for tensor in call.inputs)
-        if _carries(operation) and self._feeds_float_only(call):
+        if carries(operation) and self._feeds_float_only(call):
             return False
         if isinstance(operation, LayerScale):
             return any_integer
-        if kind in _FLOAT_BY_CHOICE:
+        if kind in FLOAT_BY_CHOICE:
             return self.integer_only and any_integer
-        if kind in _INTEGER | _SAME_RANGE | _ACTIVATIONS:
+        if kind in INTEGER | SAME_RANGE | ACTIVATIONS:
             return any_integer
-        if kind in _FLOAT and self.integer_only:
+        if kind in FLOAT and self.integer_only:
             raise ValueError(
                 f"{kind} '{operation.name}' has no integer kernel: the network cannot "
                 "run in integers only."
             )
-        if kind in _FLOAT | _COMPARING:
+        if kind in FLOAT | COMPARING:
             return False
         raise ValueError(
             f"Quantisation has no rule for {kind} '{operation.name}'. Leave it in "
@@ -233,10 +205,10 @@ class Plan:
         users = self.graph.users(call)
         if not users or self.graph.is_output(call):
             return False
-        floats = _FLOAT if self.integer_only else _FLOAT | _FLOAT_BY_CHOICE
+        floats = FLOAT if self.integer_only else FLOAT | FLOAT_BY_CHOICE
         return all(
             type(user.operation).__name__ in floats
-            or (_carries(user.operation) and self._feeds_float_only(user))
+            or (carries(user.operation) and self._feeds_float_only(user))
             for user in users
         )
 
@@ -246,7 +218,7 @@ class Plan:
         if user is None or self._kept_float(user):
             return False
         kind = type(user.operation).__name__
-        return kind in _ACTIVATIONS and (kind != "ReLU" or is_plain(user.operation))
+        return kind in ACTIVATIONS and (kind != "ReLU" or is_plain(user.operation))
 
     def _kept_float(self, call):
         """Return whether the user wants a call in float."""
@@ -271,8 +243,3 @@ class Plan:
             first, second = second, first
         if first != second:
             self._same[second] = first
-
-
-def _carries(operation):
-    """Return whether an operation is as cheap in float as in integers."""
-    return isinstance(operation, LayerScale) or type(operation).__name__ in _CARRYING
