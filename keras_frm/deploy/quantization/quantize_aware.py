@@ -40,6 +40,8 @@ def quantize_aware(
     convolution rounds its kernel to int8, channel by channel, and every tensor that
     the file holds as integers is rounded to a range that starts from
     `representative_data` and follows training. LayerNorm and attention stay float.
+    In inference the model computes the numbers of its file, bit by bit as XNNPACK
+    runs it, up to the attention's round-off.
 
     Args:
         model: A trained `SegmentationModel`, or a built Functional model from an image
