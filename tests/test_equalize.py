@@ -123,7 +123,7 @@ def test_factors_are_powers_of_two():
         if isinstance(layer, LayerScale)
     )
     np.testing.assert_array_equal(again.gamma, scale.gamma)
-    assert not scale.trainable
+    assert not scale.trainable_weights
 
 
 def test_int8_loses_less():

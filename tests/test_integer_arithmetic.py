@@ -142,6 +142,8 @@ def test_file_gives_the_very_numbers_after_training_and_after_new_ranges(tmp_pat
     trainable = quantize_aware(
         keras.Model(x, conv(4, name="classifier")(y)), representative_data=images(4)
     )
+    trainable.trainable = False
+    trainable.trainable = True  # of all layers
     trainable.compile(keras.optimizers.Adam(0.02), "mse")
     given, wanted = images(8), np.random.default_rng(3).normal(size=(8, *SIZE, 4))
     trainable.fit(given.astype("float32"), wanted, epochs=6, batch_size=4, verbose=0)

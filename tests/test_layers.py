@@ -55,6 +55,7 @@ CASES = {
         "ConvFeedForward", [(5, 7, 4)], ratio=3, activation="relu", use_bias=False
     ),
     "LayerScale": case("LayerScale", [(3, 5, 4)], initial_value=0.3),
+    "LayerScale constant": case("LayerScale", [(3, 5, 4)], learned=False),
     "DropPath": case("DropPath", [(3, 5, 4)], rate=0.5, seed=1),
     "ConvBlock": case("ConvBlock", [(5, 7, 3)], filters=4, kernel_size=3),
     "ConvBlock preactivation": case(

@@ -149,6 +149,25 @@ def test_range_stays_after_its_steps(wrap, members, freeze_after):
     assert int(layer.steps.value) == 4
 
 
+@EAGER_AND_GRAPH
+def test_members_of_a_step_are_rounded_to_the_range_before_it(wrap):
+    layer = MovingRange(-1.0, 1.0, members=2)
+    x = tf.constant(array(2, 4, 3, scale=500))
+    layer.build(x.shape)
+
+    def step():
+        grid = layer(x, only_grid=True)
+        both = [layer(x, grid, member=i, training=True) for i in range(2)]
+        return grid, both
+
+    before = [float(number) for number in layer.grid()]
+    grid, both = wrap(step)()
+    np.testing.assert_array_equal(grid, before)
+    for y in both:
+        assert np.ptp(y) == before[1] - before[0]
+    assert layer.grid()[1] > before[1]
+
+
 def test_symmetric_range_stays_symmetric():
     layer = MovingRange(-1.0, 3.0, symmetric=True)
     x = np.array([[-9.0, 0.0, 2.0]], np.float32)

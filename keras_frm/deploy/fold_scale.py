@@ -54,14 +54,15 @@ def fold_residual_scale(model: keras.Model) -> keras.Model:
     return rebuild(model, replacements)
 
 
-def constant_scale(name: str, factors: np.ndarray) -> LayerScale:
+def constant_scale(name: str, factors: np.ndarray, learned: bool = True) -> LayerScale:
     """Return a layer scale with given factors.
 
     Args:
         name: Name of the layer.
         factors: (C,) factors.
+        learned: Whether a training may change them.
     """
-    layer = LayerScale(name=name)
+    layer = LayerScale(learned=learned, name=name)
     layer.build((None, len(factors)))
     layer.set_weights([factors.astype(np.float32)])
     return layer

@@ -9,6 +9,7 @@ class LayerScale(keras.layers.Layer):
 
     Args:
         initial_value: Starting value of every factor.
+        learned: Whether the factors are trained; else they are constants.
 
     Input and output: (B, ..., C), floating point.
 
@@ -19,15 +20,17 @@ class LayerScale(keras.layers.Layer):
     0.009999999776482582
     """
 
-    def __init__(self, initial_value: float = 1e-2, **kwargs):
+    def __init__(self, initial_value: float = 1e-2, learned: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.initial_value = initial_value
+        self.learned = learned
 
     def build(self, input_shape):
         self.gamma = self.add_weight(
             name="gamma",
             shape=(input_shape[-1],),
             initializer=keras.initializers.Constant(self.initial_value),
+            trainable=self.learned,
         )
         self.built = True
 
@@ -38,4 +41,8 @@ class LayerScale(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "initial_value": self.initial_value}
+        return {
+            **super().get_config(),
+            "initial_value": self.initial_value,
+            "learned": self.learned,
+        }

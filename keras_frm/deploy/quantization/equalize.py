@@ -73,8 +73,15 @@ def equalize_channels(
             replacements[call.operation] = _normalized(call.operation, before)
         elif isinstance(call.operation, LayerScale):
             gamma = np.asarray(call.operation.gamma, np.float64) * before
-            replacements[call.operation] = _fixed_scale(call.operation.name, gamma)
+            learned = call.operation.learned
+            scale = constant_scale(call.operation.name, gamma, learned)
+            replacements[call.operation] = scale
     return rebuild(model, replacements)
+
+
+def multiplies_back(operation) -> bool:
+    """Return whether an operation undoes the factors before a LayerNormalization."""
+    return isinstance(operation, LayerScale) and not operation.learned
 
 
 def _multiplied_back(graph) -> Mapping[int, np.ndarray]:
@@ -82,7 +89,7 @@ def _multiplied_back(graph) -> Mapping[int, np.ndarray]:
     return {
         id(call.inputs[0]): np.asarray(call.operation.gamma, np.float64)
         for call in graph.calls
-        if isinstance(call.operation, LayerScale) and not call.operation.trainable
+        if multiplies_back(call.operation)
     }
 
 
@@ -126,12 +133,5 @@ def _channel_sizes(graph, groups, images) -> Mapping[int, np.ndarray]:
 
 def _normalized(layer, factors):
     """Return a normalisation that multiplies its input back first."""
-    scale = _fixed_scale(f"{layer.name}.channels", factors)
+    scale = constant_scale(f"{layer.name}.channels", factors, learned=False)
     return lambda x: layer(scale(x))
-
-
-def _fixed_scale(name, factors):
-    """Return a scale that training leaves as it is."""
-    scale = constant_scale(name, factors)
-    scale.trainable = False
-    return scale

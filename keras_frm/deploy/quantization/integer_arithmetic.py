@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_frm.deploy.convolutions import Convolution
 from keras_frm.deploy.graph import Call, tensors_in
+from keras_frm.deploy.quantization.equalize import multiplies_back
 from keras_frm.deploy.quantization.plan import Plan
 from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.layer_scale import LayerScale
 from keras_frm.layers.quantized_entry import QuantizedEntry
 from keras_frm.layers.quantized_kernel import QuantizedKernel
 from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
@@ -82,11 +82,8 @@ class IntegerArithmetic:
         """Return what takes the place of a LayerNormalization."""
         operation, (tensor,), unit = call.operation, call.inputs, 1.0
         scale = self.plan.graph.maker(tensor)
-        if scale is not None and isinstance(scale.operation, LayerScale):
-            factors = np.asarray(scale.operation.gamma)
-            if scale.operation.trainable or (np.frexp(factors)[0] != 0.5).any():
-                return operation  # none of `equalize_channels`: no powers of two
-            (tensor,), unit = scale.inputs, float(factors.min())
+        if scale is not None and multiplies_back(scale.operation):
+            (tensor,), unit = scale.inputs, float(np.min(scale.operation.gamma))
         is_rounded = id(tensor) in self.plan.integer
         if not is_rounded or not _is_usual(operation, len(tensor.shape)):
             return operation
@@ -114,7 +111,8 @@ class IntegerArithmetic:
 def _is_usual(norm, rank):
     """Return whether a LayerNormalization is over the channels, scales and shifts."""
     axes = {axis % rank for axis in np.ravel(norm.axis)}
-    return axes == {rank - 1} and norm.scale and norm.center and not norm.rms_scaling
+    plain = norm.scale and norm.center and not getattr(norm, "rms_scaling", False)
+    return plain and axes == {rank - 1}
 
 
 def _maker_of(call):
