@@ -25,8 +25,8 @@ class IntegerArithmetic:
     A kernel of an int8 file multiplies and adds integers and rounds once, to the
     numbers of its result's range. The layers here give those numbers, the layer of the
     range clips them. What has no layer here computes in float and is rounded by its
-    range: the same numbers for activations and for sums, which round nothing; for a
-    pooling, all but those half way between two steps.
+    range: the same numbers for activations and for sums, which round nothing; for
+    others (differences, local poolings), all but those next to the middle of two steps.
 
     Args:
         plan: Which tensors of a graph have ranges.
