@@ -41,14 +41,7 @@ def with_fixed_ranges(model: keras.Model) -> keras.Model:
         A Functional model of the same function as `model` at inference, in the form
         of `quantize_after_training`.
     """
-    making = {
-        QuantizedKernel: _FixedKernel,
-        QuantizedLayerNorm: _fixed_norm,
-        FakeQuant: _FixedRange,
-        MovingRange: _FixedRange,
-        **_PLAIN,
-    }
-    return _with_replaced(model, making)
+    return _with_replaced(model, _FIXED)
 
 
 def without_rounding(model: keras.Model) -> keras.Model:
@@ -61,18 +54,11 @@ def without_rounding(model: keras.Model) -> keras.Model:
         A Functional model; beside `with_fixed_ranges(model)` it shows what rounding
         costs.
     """
-    making = {
-        QuantizedKernel: _unrounded,
-        QuantizedLayerNorm: _unrounded,
-        FakeQuant: _without_range,
-        MovingRange: _without_range,
-        **_PLAIN,
-    }
-    return _with_replaced(model, making)
+    return _with_replaced(model, _UNROUNDED)
 
 
 def _with_replaced(model, making):
-    """Return a graph with what a table makes of the layers of each class."""
+    """Return a graph with what a table makes of each class of layers."""
     layers = {call.operation: type(call.operation) for call in Graph(model).calls}
     replacements = {
         layer: making[kind](layer) for layer, kind in layers.items() if kind in making
@@ -163,4 +149,16 @@ _PLAIN = {
     QuantizedGlobalPooling: _pooling,
     QuantizedMultiply: _product,
     QuantizedResize: _resize,
+}
+_FIXED = _PLAIN | {
+    FakeQuant: _FixedRange,
+    MovingRange: _FixedRange,
+    QuantizedKernel: _FixedKernel,
+    QuantizedLayerNorm: _fixed_norm,
+}
+_UNROUNDED = _PLAIN | {
+    FakeQuant: _without_range,
+    MovingRange: _without_range,
+    QuantizedKernel: _unrounded,
+    QuantizedLayerNorm: _unrounded,
 }
