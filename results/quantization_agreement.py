@@ -4,8 +4,7 @@ python results/quantization_agreement.py RUN CAMVID_FOLDER [--every 6] [--out FI
 
 Of every so many test images: the share of pixels with the same class, the share of
 logits at the head's own resolution that are equal, and how far apart they are, in steps
-of their range. Writes
-results/quantization/agreement.csv.
+of their range. Writes results/quantization/agreement.csv.
 """
 
 import argparse

@@ -11,9 +11,9 @@ _BITS = 11  # of the weights of XNNPACK's kernel
 class QuantizedResize(keras.layers.Layer):
     """Resize integers with weights of eleven bits, halves rounded up.
 
-    Where the sizes are no multiples of each other, the weights differ from those of
-    float arithmetic: a thousandth of the difference of neighbours is a tenth of a step
-    at an edge.
+    Where the sizes are no multiples of each other, the weights are up to 2^-12 off
+    those of float arithmetic. Between neighbours that are the whole range apart, that
+    is a tenth of a step, and rounding makes a whole one of it now and then.
 
     Args:
         size: Height and width of the result.

@@ -69,7 +69,7 @@ class IntegerArithmetic:
             return operation
         layer = self._layer(operation, make)
         names = [self.plan.range_of(tensor) for tensor in call.inputs]
-        if make in (QuantizedKernel.of, _product):  # no number of the input's range
+        if make in (QuantizedKernel.of, _product):  # the others keep their input's
             names.append(self.plan.result_range(call))
 
         def run(*args, **kwargs):
