@@ -5,6 +5,7 @@ device can use the runtime without Keras or TensorFlow.
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -12,26 +13,40 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "build_model": "keras_frm.models.build",
     "SegmentationModel": "keras_frm.models.segmentation_model",
-    "load_model": "keras_frm.models.weights",
-    "load_van_weights": "keras_frm.models.van_weights",
-    "profile": "keras_frm.models.profile",
+    "load_model": "keras_frm.models.saving",
+    "load_van_weights": "keras_frm.networks.checkpoints.van",
+    "profile": "keras_frm.models.cost",
     "layers": "keras_frm.layers",
     "losses": "keras_frm.losses",
     "metrics": "keras_frm.metrics",
     "presets": "keras_frm.presets",
     "Preset": "keras_frm.presets",
     "register_preset": "keras_frm.presets",
-    "recipe": "keras_frm.optimizers.recipe",
+    "recipe": "keras_frm.recipes",
     "load_dataset": "keras_frm.data.pipeline",
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",
-    "LabelSet": "keras_frm.data.labels",
-    "export_tflite": "keras_frm.deploy.export",
-    "quantize_aware": "keras_frm.deploy.quantization.quantize_aware",
-    "recalibrate": "keras_frm.deploy.quantization.recalibrate",
-    "inference_graph": "keras_frm.deploy.inference_graph",
+    "LabelSet": "keras_frm.labels",
+    "export_tflite": "keras_frm.export.tflite.export",
+    "quantize_aware": "keras_frm.quantization.aware",
+    "recalibrate": "keras_frm.quantization.recalibrate",
+    "inference_graph": "keras_frm.export.inference_graph",
     "Segmenter": "keras_frm.runtime.segmenter",
 }
+
+# Modules whose classes a saved model may name: importing them registers these.
+_SERIALIZABLE = (
+    "keras_frm.layers",
+    "keras_frm.losses",
+    "keras_frm.metrics",
+    "keras_frm.optimizers.adamw",
+    "keras_frm.optimizers.coupled_sgd",
+    "keras_frm.optimizers.poly_decay",
+    "keras_frm.graph.passes.integer_layer_norm",
+    "keras_frm.quantization.layers",
+    "keras_frm.models.quantized_model",
+    "keras_frm.export.head",
+)
 
 # What each extra brings, for the one line said when it is missing.
 _TRAIN_MODULES = {
@@ -68,6 +83,12 @@ def missing_module_message(error: ImportError) -> str | None:
     return None
 
 
+def register_classes() -> None:
+    """Make the classes of saved models known to Keras, so that it can load them."""
+    for module in _SERIALIZABLE:
+        importlib.import_module(module)
+
+
 def __getattr__(name: str):
     """Load a public name on first use (PEP 562)."""
     if name not in _PUBLIC:
@@ -88,3 +109,8 @@ def __getattr__(name: str):
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
     return sorted({*globals(), *_PUBLIC})
+
+
+# Who has imported Keras can load models with it; who has not pays nothing here.
+if "keras" in sys.modules:
+    register_classes()

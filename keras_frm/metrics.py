@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frm.data.labels import IGNORE_LABEL
+from keras_frm.labels import IGNORE_LABEL
 
 
 def confusion_matrix(

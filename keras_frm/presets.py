@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from keras_frm.data.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
+from keras_frm.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
 
 
 @dataclass(frozen=True)

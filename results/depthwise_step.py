@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 from table import write_table
 
-from keras_frm.deploy.flatten import flatten
-from keras_frm.deploy.split_depthwise import split_depthwise
-from keras_frm.evaluation.machine import machine_name
-from keras_frm.evaluation.timing import interleaved_times
-from keras_frm.layers.dilated_depthwise import LargeDepthwiseConv2D
+from keras_frm.benchmark.machine import machine_name
+from keras_frm.benchmark.timing import interleaved_times
+from keras_frm.graph.flatten import flatten
+from keras_frm.graph.passes.split_depthwise import split_depthwise
+from keras_frm.layers.blocks.dilated_depthwise import LargeDepthwiseConv2D
 
 MAPS = ((2, 128, 128, 64), (2, 64, 64, 128), (2, 32, 32, 320), (2, 16, 16, 512))
 THREADS = 2

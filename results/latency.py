@@ -16,12 +16,12 @@ import numpy as np
 from table import write_table
 
 from keras_frm import build_model, export_tflite, quantize_aware
-from keras_frm.deploy.sample_images import scenes
-from keras_frm.evaluation.machine import machine_name
-from keras_frm.evaluation.peak_memory import peak_memory
-from keras_frm.evaluation.timing import interleaved_times
-from keras_frm.runtime.interpreter import load_interpreter
-from keras_frm.runtime.model_io import read_output
+from keras_frm.benchmark.machine import machine_name
+from keras_frm.benchmark.peak_memory import peak_memory
+from keras_frm.benchmark.timing import interleaved_times
+from keras_frm.data.representative import scenes
+from keras_frm.runtime.backends.litert import load_interpreter
+from keras_frm.runtime.backends.tensors import read_output
 
 THREADS = 2
 PRECISIONS = {

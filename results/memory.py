@@ -15,9 +15,9 @@ from latency import network
 from table import write_table
 
 from keras_frm import export_tflite
-from keras_frm.deploy.sample_images import scenes
-from keras_frm.evaluation.machine import machine_name
-from keras_frm.evaluation.peak_memory import peak_memory
+from keras_frm.benchmark.machine import machine_name
+from keras_frm.benchmark.peak_memory import peak_memory
+from keras_frm.data.representative import scenes
 
 SIZE = (1024, 2048)
 OURS = (("float32", 1), ("float32", 4), ("int8", 1), ("int8", 4))

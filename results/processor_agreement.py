@@ -21,7 +21,7 @@ import numpy as np
 from table import write_table
 
 from keras_frm import export_tflite, load_dataset
-from keras_frm.evaluation.machine import machine_name
+from keras_frm.benchmark.machine import machine_name
 from keras_frm.training.run_folder import load_trained
 
 RUN = """

@@ -17,9 +17,9 @@ import tensorflow as tf
 from table import write_table
 
 from keras_frm import export_tflite, load_dataset
-from keras_frm.deploy.head import at_stride
-from keras_frm.runtime.interpreter import load_interpreter
-from keras_frm.runtime.model_io import read_input, read_output
+from keras_frm.export.head import at_stride
+from keras_frm.runtime.backends.litert import load_interpreter
+from keras_frm.runtime.backends.tensors import read_input, read_output
 from keras_frm.training.run_folder import load_trained
 
 STRIDE = 4  # of the head

@@ -20,10 +20,10 @@ import numpy as np
 from table import write_table
 
 import keras_frm
-from keras_frm.evaluation.machine import machine_name, package_version
-from keras_frm.evaluation.peak_memory import own_peak
-from keras_frm.evaluation.random_batch import random_batch
-from keras_frm.evaluation.timing import interleaved_times
+from keras_frm.benchmark.machine import machine_name, package_version
+from keras_frm.benchmark.peak_memory import own_peak
+from keras_frm.benchmark.random_batch import random_batch
+from keras_frm.benchmark.timing import interleaved_times
 
 BATCH, CLASSES = 4, 11
 KINDS = ("float", "quantised")

@@ -41,9 +41,9 @@ def work(settings):
     import tensorflow as tf
 
     import keras_frm
-    from keras_frm.evaluation.machine import machine_name
-    from keras_frm.evaluation.random_batch import random_batch
-    from keras_frm.layers.normalization import synchronize_batch_norms
+    from keras_frm.benchmark.machine import machine_name
+    from keras_frm.benchmark.random_batch import random_batch
+    from keras_frm.layers.blocks.normalization import synchronize_batch_norms
     from keras_frm.presets import preset
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)

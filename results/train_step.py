@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from table import write_table
 
-from keras_frm.evaluation.random_batch import random_batch
+from keras_frm.benchmark.random_batch import random_batch
 
 THREADS, CLASSES = 2, 19
 HERE = Path(__file__).resolve().parent

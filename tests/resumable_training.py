@@ -16,7 +16,7 @@ from tiny import toy_model
 
 from keras_frm import load_dataset, recipe
 from keras_frm.cli import app, main
-from keras_frm.data.labels import CITYSCAPES
+from keras_frm.labels import CITYSCAPES
 from keras_frm.presets import preset
 from keras_frm.training.run_folder import new_run
 from keras_frm.training.train import train

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from tiny import batch, toy_model
 
-from keras_frm.data.labels import numbered_labels
+from keras_frm.labels import numbered_labels
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
-from keras_frm.models.weights import load_model, load_network
+from keras_frm.models.saving import load_model, load_network
 from keras_frm.training.train import train
 
 MOMENTUM = 0.7

@@ -13,13 +13,13 @@ from helpers import clock
 from test_cli import keras_frm, write_camvid
 from tflite_files import CLASSES, SIZE, colour_logits, colour_mask, float_logits
 
-from keras_frm.data.labels import LabelSet
-from keras_frm.evaluation import benchmark_report, peak_memory
-from keras_frm.evaluation.benchmark import Benchmark, BenchmarkRow, benchmark
+from keras_frm.benchmark import benchmark_report, peak_memory
+from keras_frm.benchmark.compare import Benchmark, BenchmarkRow, benchmark
+from keras_frm.benchmark.mask_scores import score_masks, synthetic_pairs
+from keras_frm.benchmark.model_files import ModelFile, open_model, open_models
+from keras_frm.benchmark.tradeoff_plot import draw_tradeoff, tradeoff_picture
 from keras_frm.evaluation.evaluate import evaluate
-from keras_frm.evaluation.mask_scores import score_masks, synthetic_pairs
-from keras_frm.evaluation.model_files import ModelFile, open_model, open_models
-from keras_frm.evaluation.tradeoff_plot import draw_tradeoff, tradeoff_picture
+from keras_frm.labels import LabelSet
 
 COLOURS = LabelSet(
     "colours", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch):
     """Start no process for the memory of each file."""
-    monkeypatch.setattr("keras_frm.evaluation.benchmark.peak_memory", lambda *_: 50e6)
+    monkeypatch.setattr("keras_frm.benchmark.compare.peak_memory", lambda *_: 50e6)
 
 
 def pairs(count=3, size=SIZE):

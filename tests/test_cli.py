@@ -14,8 +14,8 @@ from PIL import Image
 from tiny import toy_model
 
 from keras_frm import __version__
-from keras_frm.data.labels import CAMVID
-from keras_frm.layers.van import VAN_VARIANTS
+from keras_frm.labels import CAMVID
+from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.training.run_folder import load_trained
 
 SIZE = (32, 48)

@@ -6,7 +6,6 @@ import pytest
 from data_files import write_image, write_mask
 from PIL import Image
 
-from keras_frm.data.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
 from keras_frm.data.reading import (
     DataError,
     SizeMismatchError,
@@ -16,6 +15,7 @@ from keras_frm.data.reading import (
     read_mask,
     read_pair,
 )
+from keras_frm.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
 
 
 def noise(height, width, seed=0):

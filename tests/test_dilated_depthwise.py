@@ -6,8 +6,12 @@ import pytest
 import tensorflow as tf
 from tiny import tiny_model
 
-from keras_frm.layers import device, dilated_depthwise
-from keras_frm.layers.dilated_depthwise import LargeDepthwiseConv2D, depthwise_conv
+from keras_frm.backend.tensorflow import device
+from keras_frm.layers.blocks import dilated_depthwise
+from keras_frm.layers.blocks.dilated_depthwise import (
+    LargeDepthwiseConv2D,
+    depthwise_conv,
+)
 
 every_form = pytest.mark.parametrize(("size", "dilation"), [(7, 3), (5, 1), (3, 2)])
 

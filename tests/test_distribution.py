@@ -16,11 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frm.training.distribution import (
-    Distribution,
-    WorkerLostError,
-    distribution,
-)
+from keras_frm.training.distribution import Distribution, WorkerLostError, distribution
 
 SCRIPT = Path(__file__).parent / "distributed_training.py"
 # Seconds; a process takes about 60 of two idle cores.

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_frm.data.labels import CAMVID, CITYSCAPES, LabelSet
+from keras_frm.labels import CAMVID, CITYSCAPES, LabelSet
 from keras_frm.runtime.draw import (
     colourise,
     grid,

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tiny
 
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.inference_graph import inference_graph
-from keras_frm.deploy.quantization.channel_groups import ChannelGroups
-from keras_frm.deploy.quantization.equalize import equalize_channels
-from keras_frm.deploy.quantization.quantize import quantize_after_training
-from keras_frm.layers.layer_scale import LayerScale
+from keras_frm.export.inference_graph import inference_graph
+from keras_frm.graph.graph import Graph
+from keras_frm.layers.blocks.layer_scale import LayerScale
+from keras_frm.quantization.after_training import quantize_after_training
+from keras_frm.quantization.channel_groups import ChannelGroups
+from keras_frm.quantization.equalize import equalize_channels
 
 layers, ops = keras.layers, keras.ops
 IMAGES = [np.random.default_rng(i).integers(0, 256, (8, 8, 3)) for i in range(3)]

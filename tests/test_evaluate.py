@@ -7,18 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frm.data.labels import CITYSCAPES, LabelSet
 from keras_frm.evaluation import cityscapes_server, report
 from keras_frm.evaluation.confusion_plot import confusion_picture
 from keras_frm.evaluation.evaluate import evaluate
-from keras_frm.evaluation.predictors import (
-    multi_scale,
-    sliding_window,
-    whole_image,
-)
+from keras_frm.evaluation.predictors import multi_scale, sliding_window, whole_image
 from keras_frm.evaluation.report import Evaluation
+from keras_frm.files import write_bytes
+from keras_frm.labels import CITYSCAPES, LabelSet
 from keras_frm.metrics import confusion_matrix, iou_from_confusion
-from keras_frm.runtime.files import write_bytes
 
 COLOURS = LabelSet(
     "colours", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))

@@ -6,7 +6,7 @@ from tflite_files import convert, int8_logits, uint8_mask
 from tiny import toy_model
 
 import keras_frm
-from keras_frm.data.labels import LabelSet
+from keras_frm.labels import LabelSet
 from keras_frm.runtime.segmenter import Segmenter
 
 SIZE = (36, 48)

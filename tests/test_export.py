@@ -17,19 +17,19 @@ from test_cli import keras_frm
 from tiny import tiny_model
 
 from keras_frm import __version__
-from keras_frm.data.labels import CAMVID, LabelSet
-from keras_frm.deploy.checks import (
+from keras_frm.data.representative import images_of, scenes
+from keras_frm.export.tflite.checks import (
     ExportError,
     check_integers,
     check_operations,
     operations,
 )
-from keras_frm.deploy.export import export_tflite
-from keras_frm.deploy.precisions import PRECISIONS
-from keras_frm.deploy.sample_images import images_of, scenes
+from keras_frm.export.tflite.export import export_tflite
+from keras_frm.labels import CAMVID, LabelSet
 from keras_frm.runtime import file_metadata
-from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.segmenter import Segmenter
+from keras_frm.targets import PRECISIONS
 
 SIZE = (64, 96)
 FLOATS = ("float32", "float16", "dynamic")

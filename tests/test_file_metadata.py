@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from keras_frm.data.labels import CAMVID, CITYSCAPES, LabelSet
+from keras_frm.labels import CAMVID, CITYSCAPES, LabelSet
 from keras_frm.runtime.file_metadata import (
     FileMetadata,
     attach,

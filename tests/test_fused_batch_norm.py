@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frm.layers.fused_batch_norm import BatchNormalization
+from keras_frm.layers.blocks.fused_batch_norm import BatchNormalization
 
 
 def pair(shape, **options):

@@ -12,8 +12,8 @@ import pytest
 from tflite_files import SIZE, float_logits, int8_logits, uint8_mask
 
 from keras_frm import export_tflite
-from keras_frm.data.labels import LabelSet
-from keras_frm.deploy.sample_images import scenes
+from keras_frm.data.representative import scenes
+from keras_frm.labels import LabelSet
 from keras_frm.runtime.file_metadata import FileMetadata, attach
 
 SCRIPT = Path(__file__).with_name("fuzz_files.py")

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_frm.layers import ConvFeedForward
-from keras_frm.layers import gelu as module
-from keras_frm.layers.gelu import gelu
+from keras_frm.layers.blocks import gelu as module
+from keras_frm.layers.blocks.gelu import gelu
 
 
 @pytest.fixture(autouse=True)

@@ -11,20 +11,23 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_frm.deploy.commute_resize import commute_resize
-from keras_frm.deploy.convolutions import scale_inputs, scale_outputs
-from keras_frm.deploy.fold_batch_norm import affine_of, fold_batch_norm
-from keras_frm.deploy.fold_rescaling import fold_rescaling
-from keras_frm.deploy.fold_scale import fold_layer_scale, fold_residual_scale
-from keras_frm.deploy.graph import Graph, named, rebuild, unchanged
-from keras_frm.deploy.integer_layer_norm import integer_layer_norm
-from keras_frm.deploy.integer_softmax import integer_softmax
-from keras_frm.deploy.native_depthwise import NativeDepthwiseConv2D, native_depthwise
-from keras_frm.deploy.scale_to_depthwise import scale_to_depthwise
-from keras_frm.deploy.separate_activations import separate_activations
-from keras_frm.deploy.sigmoid_gelu import sigmoid_gelu
-from keras_frm.deploy.split_depthwise import split_depthwise
-from keras_frm.layers.layer_scale import LayerScale
+from keras_frm.graph.convolutions import scale_inputs, scale_outputs
+from keras_frm.graph.graph import Graph, named, rebuild, unchanged
+from keras_frm.graph.passes.commute_resize import commute_resize
+from keras_frm.graph.passes.fold_batch_norm import affine_of, fold_batch_norm
+from keras_frm.graph.passes.fold_rescaling import fold_rescaling
+from keras_frm.graph.passes.fold_scale import fold_layer_scale, fold_residual_scale
+from keras_frm.graph.passes.integer_layer_norm import integer_layer_norm
+from keras_frm.graph.passes.integer_softmax import integer_softmax
+from keras_frm.graph.passes.native_depthwise import (
+    NativeDepthwiseConv2D,
+    native_depthwise,
+)
+from keras_frm.graph.passes.scale_to_depthwise import scale_to_depthwise
+from keras_frm.graph.passes.separate_activations import separate_activations
+from keras_frm.graph.passes.sigmoid_gelu import sigmoid_gelu
+from keras_frm.graph.passes.split_depthwise import split_depthwise
+from keras_frm.layers.blocks.layer_scale import LayerScale
 
 SIZE = (9, 14)
 

@@ -9,13 +9,13 @@ import pytest
 from keras import layers, ops
 from tiny import tiny_backbone, tiny_model
 
-from keras_frm.deploy.flatten import flatten
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.head import ClassIds, at_stride, with_head
-from keras_frm.deploy.inference_graph import inference_graph
-from keras_frm.deploy.quantization.plan import Plan
+from keras_frm.export.head import ClassIds, at_stride, with_head
+from keras_frm.export.inference_graph import inference_graph
+from keras_frm.graph.flatten import flatten
+from keras_frm.graph.graph import Graph
 from keras_frm.layers.composite import CompositeLayer
-from keras_frm.models.network import build_network
+from keras_frm.networks.frm import build_network
+from keras_frm.quantization.plan import Plan
 
 SIZE = (64, 96)
 

@@ -11,11 +11,11 @@ from test_tfmot_quantizer import EAGER_AND_GRAPH
 from tiny import tiny_model
 
 from keras_frm import export_tflite, quantize_aware, recalibrate
-from keras_frm.layers.integer_grid import grid_of, product, short
-from keras_frm.layers.quantized_layer_norm import QuantizedLayerNorm
-from keras_frm.layers.quantized_multiply import QuantizedMultiply
-from keras_frm.layers.quantized_pooling import QuantizedGlobalPooling
-from keras_frm.layers.quantized_resize import QuantizedResize
+from keras_frm.quantization.layers.integer_grid import grid_of, product, short
+from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
+from keras_frm.quantization.layers.quantized_resize import QuantizedResize
 
 pytest.importorskip("tf_keras")
 

@@ -10,7 +10,8 @@ import reference
 import tensorflow as tf
 
 from keras_frm import layers
-from keras_frm.layers.pyramid_pooling import adaptive_average_pool
+from keras_frm.layers.contexts.pyramid_pooling import adaptive_average_pool
+from keras_frm.quantization import layers as integer_layers
 
 # A softmax over the one position of a 1x1 map is meant.
 pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
@@ -43,7 +44,8 @@ class Case:
 
 
 def case(name, shapes, takes="tensor", **config):
-    return Case(getattr(layers, name), shapes, config, takes)
+    home = layers if hasattr(layers, name) else integer_layers
+    return Case(getattr(home, name), shapes, config, takes)
 
 
 CASES = {
@@ -113,7 +115,8 @@ def assert_same(actual, expected, **tolerance):
 
 def test_every_public_layer_is_in_the_table():
     tried = {name.split()[0] for name in CASES}
-    assert tried | QUANTIZERS == set(layers.__all__)
+    public = {*layers.__all__, *integer_layers.__all__}
+    assert tried | QUANTIZERS == public
 
 
 @every_layer

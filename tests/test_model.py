@@ -4,17 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import (
-    assert_same_weights,
-    batch,
-    tiny_model,
-    toy_model,
-    weights_of,
-)
+from tiny import assert_same_weights, batch, tiny_model, toy_model, weights_of
 
 from keras_frm import SegmentationModel, build_model
 from keras_frm.layers import VAN
-from keras_frm.models.network import build_network
+from keras_frm.networks.frm import build_network
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import tensorflow as tf
 from helpers import clock
 from test_cli import keras_frm
 
-from keras_frm.deploy import op_report
-from keras_frm.deploy.op_profile import OpProfile, OpRow, profile_operations
-from keras_frm.deploy.single_operation import Graph, TensorShape
-from keras_frm.evaluation.timing import interleaved_times
-from keras_frm.runtime.interpreter import load_interpreter
+from keras_frm.benchmark import operation_report as op_report
+from keras_frm.benchmark.operation_times import OpProfile, OpRow, profile_operations
+from keras_frm.benchmark.single_operation import Graph, TensorShape
+from keras_frm.benchmark.timing import interleaved_times
+from keras_frm.runtime.backends.litert import load_interpreter
 
 RANDOM = np.random.default_rng(0)
 KERNEL = RANDOM.normal(size=(3, 3, 4, 4)).astype(np.float32)
@@ -161,7 +161,7 @@ def test_what_cannot_run_alone_is_listed_without_a_time(file, monkeypatch):
             raise RuntimeError("no\nsoftmax")
         return load_interpreter(content, threads)
 
-    monkeypatch.setattr("keras_frm.deploy.op_profile.load_interpreter", picky)
+    monkeypatch.setattr("keras_frm.benchmark.operation_times.load_interpreter", picky)
     profile = profile_operations(file, runs=1, clock=clock(9, 1, 2, 8))
     assert len(profile.rows) == 4
     assert profile.sum == 3 * 1e3 + 2e3 + 8e3
@@ -240,7 +240,7 @@ def test_profiling_needs_no_tensorflow(file, tmp_path):
     path.write_bytes(file)
     code = (
         "import sys\n"
-        "from keras_frm.deploy.op_profile import profile_operations\n"
+        "from keras_frm.benchmark.operation_times import profile_operations\n"
         f"assert profile_operations({str(path)!r}, runs=1).rows\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )

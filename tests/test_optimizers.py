@@ -10,8 +10,8 @@ from tiny import Rates, tiny_model
 from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
-from keras_frm.optimizers.recipe import recipe
 from keras_frm.presets import Preset, preset
+from keras_frm.recipes import recipe
 
 RNG = np.random.default_rng(0)
 MATRIX, TARGET, START = RNG.normal(size=(8, 3)), RNG.normal(size=8), RNG.normal(size=3)

@@ -13,10 +13,10 @@ from keras_frm.layers import (
     FlowAlignment,
     FPNDecoder,
     PyramidPooling,
-    fpn,
-    pyramid_pooling,
 )
-from keras_frm.layers.flow_alignment import sample_bilinear
+from keras_frm.layers.contexts import pyramid_pooling
+from keras_frm.layers.decoders import fpn
+from keras_frm.layers.decoders.flow_alignment import sample_bilinear
 
 
 def weights_of(arrays, prefix="w."):

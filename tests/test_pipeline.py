@@ -7,9 +7,9 @@ from data_files import write_folder, write_image, write_mask
 
 from keras_frm.data import examples
 from keras_frm.data.examples import resize_pair
-from keras_frm.data.labels import CITYSCAPES
 from keras_frm.data.pipeline import data_error, load_dataset
 from keras_frm.data.reading import DataError
+from keras_frm.labels import CITYSCAPES
 
 
 def batches(dataset):
@@ -271,7 +271,7 @@ def scene(index, seed, size):
 
 @pytest.fixture
 def scenes(monkeypatch):
-    synthetic = pytest.importorskip("keras_frm.data.synthetic")
+    synthetic = pytest.importorskip("keras_frm.scenes")
     monkeypatch.setattr(synthetic, "render_scene", scene)
 
 
@@ -303,7 +303,7 @@ def test_synthetic_arguments():
 
 
 def test_real_synthetic_scenes():
-    pytest.importorskip("keras_frm.data.synthetic")
+    pytest.importorskip("keras_frm.scenes")
     dataset = load_dataset(
         "synthetic",
         None,

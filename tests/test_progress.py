@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_frm.data.labels import numbered_labels
+from keras_frm.labels import numbered_labels
 from keras_frm.metrics import MeanIoU
-from keras_frm.training import progress as module
+from keras_frm.training import progress_callback as module
 from keras_frm.training.board import Board
 from keras_frm.training.position import Position
-from keras_frm.training.progress import TrainingProgress, describe
+from keras_frm.training.progress_callback import TrainingProgress, describe
 
 LOGS = {"loss": 1.5, "cross_entropy": 1.25, "contrastive": 0.25, "mean_iou": 0.5}
 

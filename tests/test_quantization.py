@@ -6,19 +6,14 @@ import pytest
 from helpers import twelve_bits
 from keras import layers, ops
 
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.head import ClassIds
-from keras_frm.deploy.quantization.calibrate import calibrate
-from keras_frm.deploy.quantization.plan import (
-    IMAGE,
-    IMAGE_RANGE,
-    KERNEL_RANGES,
-    Plan,
-)
-from keras_frm.deploy.quantization.quantize import quantize_after_training
-from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.float_boundary import FloatBoundary
-from keras_frm.layers.layer_scale import LayerScale
+from keras_frm.export.head import ClassIds
+from keras_frm.graph.graph import Graph
+from keras_frm.layers.blocks.layer_scale import LayerScale
+from keras_frm.quantization.after_training import quantize_after_training
+from keras_frm.quantization.calibrate import calibrate
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.float_boundary import FloatBoundary
+from keras_frm.quantization.plan import IMAGE, IMAGE_RANGE, KERNEL_RANGES, Plan
 
 SIZE = (8, 12)
 

@@ -9,15 +9,15 @@ from keras import layers, ops
 from tiny import batch, weights_of
 
 from keras_frm import export_tflite, quantize_aware
-from keras_frm.deploy.flatten import flatten
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.quantization.fixed import with_fixed_ranges, without_rounding
-from keras_frm.deploy.quantization.tensor_errors import tensor_errors
-from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import MovingRange
-from keras_frm.runtime.interpreter import load_interpreter
-from keras_frm.runtime.model_io import read_input, read_output
+from keras_frm.graph.flatten import flatten
+from keras_frm.graph.graph import Graph
+from keras_frm.quantization.freeze import with_fixed_ranges, without_rounding
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.tensor_errors import tensor_errors
+from keras_frm.runtime.backends.litert import load_interpreter
+from keras_frm.runtime.backends.tensors import read_input, read_output
 
 pytest.importorskip("tf_keras")
 

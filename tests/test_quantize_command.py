@@ -11,10 +11,10 @@ from data_files import write_folder
 from test_cli import camvid, keras_frm  # noqa: F401
 
 from keras_frm import SegmentationModel, Segmenter
-from keras_frm.data.labels import CAMVID
-from keras_frm.deploy.quantization.fixed import is_quantization_aware
-from keras_frm.deploy.quantization.quantize_aware import quantize_aware
+from keras_frm.labels import CAMVID
 from keras_frm.layers import BilinearUpsampling
+from keras_frm.quantization.aware import quantize_aware
+from keras_frm.quantization.freeze import is_quantization_aware
 from keras_frm.runtime import file_metadata
 from keras_frm.training import run_folder
 

@@ -9,11 +9,11 @@ from keras import layers
 from test_tfmot_quantizer import EAGER_AND_GRAPH, assert_on_grid, rounded
 
 from keras_frm import quantize_aware
-from keras_frm.deploy.native_depthwise import NativeDepthwiseConv2D
-from keras_frm.layers import quantized_kernel
-from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import KernelQuant
+from keras_frm.graph.passes.native_depthwise import NativeDepthwiseConv2D
+from keras_frm.quantization.layers import quantized_kernel
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant
 
 pytest.importorskip("tf_keras")
 

@@ -6,11 +6,11 @@ import pytest
 from keras import layers, ops
 
 from keras_frm import SegmentationModel, export_tflite, quantize_aware
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.quantization.fixed import is_quantization_aware
-from keras_frm.deploy.quantization.quantize import quantize_after_training
-from keras_frm.layers.float_boundary import FloatBoundary
-from keras_frm.layers.quantized_kernel import QuantizedKernel
+from keras_frm.graph.graph import Graph
+from keras_frm.quantization.after_training import quantize_after_training
+from keras_frm.quantization.freeze import is_quantization_aware
+from keras_frm.quantization.layers.float_boundary import FloatBoundary
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
 
 pytest.importorskip("tf_keras")
 

@@ -12,7 +12,7 @@ from test_quantize_command import FILES, SIZE, names_in, run  # noqa: F401
 from test_resume import rows
 
 from keras_frm import Segmenter
-from keras_frm.deploy.quantization.fixed import is_quantization_aware
+from keras_frm.quantization.freeze import is_quantization_aware
 from keras_frm.training import checkpoint, run_folder
 
 pytest.importorskip("tf_keras")

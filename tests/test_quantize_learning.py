@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 from keras_frm import export_tflite, quantize_aware
-from keras_frm.data.synthetic import render_scene
 from keras_frm.layers import BilinearUpsampling
+from keras_frm.scenes import render_scene
 
 pytest.importorskip("tf_keras")
 pytestmark = pytest.mark.slow

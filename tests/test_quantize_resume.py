@@ -12,8 +12,8 @@ from tiny import batch
 
 from keras_frm import SegmentationModel, quantize_aware
 from keras_frm.layers import BilinearUpsampling
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 
 pytest.importorskip("tf_keras")
 

@@ -6,11 +6,11 @@ import pytest
 from keras import layers
 
 from keras_frm import SegmentationModel, quantize_aware, recalibrate
-from keras_frm.deploy.flatten import flatten
-from keras_frm.deploy.quantization.fixed import is_quantization_aware, without_rounding
+from keras_frm.graph.flatten import flatten
 from keras_frm.layers import BilinearUpsampling, LayerScale
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.freeze import is_quantization_aware, without_rounding
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 
 pytest.importorskip("tf_keras")
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tiny import batch, tiny_backbone, tiny_model
 
 from keras_frm import build_model
+from keras_frm.backend.tensorflow.rematerialize import rematerialized
 from keras_frm.layers import VAN, VANBlock
-from keras_frm.layers.rematerialize import rematerialized
 
 
 def block(drop_path=0.5, dtype=None):

@@ -20,8 +20,8 @@ from resumable_training import EPOCHS, STEPS
 from test_cli import SMALL, camvid, keras_frm  # noqa: F401
 from tiny import batch, toy_model
 
-from keras_frm.data.labels import CITYSCAPES, numbered_labels
 from keras_frm.data.reading import DataError
+from keras_frm.labels import CITYSCAPES, numbered_labels
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.training import checkpoint, run_folder, variables

@@ -10,7 +10,7 @@ import pytest
 from tiny import batch, toy_model
 
 from keras_frm import SegmentationModel
-from keras_frm.data.labels import CAMVID
+from keras_frm.labels import CAMVID
 from keras_frm.presets import preset
 from keras_frm.training import run_folder
 

@@ -20,13 +20,13 @@ from tflite_files import (
 )
 
 import keras_frm
-from keras_frm.data.labels import LabelSet
-from keras_frm.runtime import interpreter
+from keras_frm.files import write_png
+from keras_frm.labels import LabelSet
+from keras_frm.runtime.backends import litert as interpreter
 from keras_frm.runtime.draw import overlay
 from keras_frm.runtime.file_metadata import FileMetadata, attach
-from keras_frm.runtime.files import write_png
 from keras_frm.runtime.segmenter import Segmenter
-from keras_frm.runtime.tflite_check import ModelFileError
+from keras_frm.runtime.tflite.check import ModelFileError
 from keras_frm.runtime.video import write_video
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny import Rates, assert_same_weights, batch, toy_model
 
-from keras_frm.data.labels import numbered_labels
+from keras_frm.labels import numbered_labels
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.optimizers.coupled_sgd import CoupledSGD

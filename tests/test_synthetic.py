@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keras_frm.data.labels import CITYSCAPES, IGNORE_LABEL
-from keras_frm.data.synthetic import render_scene
+from keras_frm.labels import CITYSCAPES, IGNORE_LABEL
+from keras_frm.scenes import render_scene
 
 SMALL = (64, 128)
 ROAD, TRAIN = (CITYSCAPES.classes.index(name) for name in ("road", "train"))

@@ -12,12 +12,12 @@ import pytest
 from keras import layers
 from test_quantization import SIZE, conv, graph_of, image, images, island, small_net
 
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.graph_run import GraphRun
-from keras_frm.deploy.quantization import error_report
-from keras_frm.deploy.quantization.quantize import quantize_after_training
-from keras_frm.deploy.quantization.tensor_errors import TensorError, tensor_errors
-from keras_frm.layers.fake_quant import FakeQuant
+from keras_frm.graph.graph import Graph
+from keras_frm.graph.run import GraphRun
+from keras_frm.quantization import error_report
+from keras_frm.quantization.after_training import quantize_after_training
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.tensor_errors import TensorError, tensor_errors
 
 
 def decibels(signal, noise):

@@ -13,9 +13,9 @@ from tflite_files import (
     uint8_mask,
 )
 
-from keras_frm.data.labels import CAMVID
+from keras_frm.labels import CAMVID
 from keras_frm.runtime.file_metadata import FileMetadata, attach
-from keras_frm.runtime.tflite_check import ModelFileError, check_tflite
+from keras_frm.runtime.tflite.check import ModelFileError, check_tflite
 
 ABOUT = FileMetadata(CAMVID, "mask", 1, "float32", SIZE, "0.1.0")
 

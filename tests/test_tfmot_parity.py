@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frm.deploy.convert import to_tflite
-from keras_frm.deploy.graph import Graph
-from keras_frm.deploy.quantization.apply import quantize_activations
-from keras_frm.deploy.quantization.plan import IMAGE, Plan
+from keras_frm.export.tflite.convert import to_tflite
+from keras_frm.graph.graph import Graph
+from keras_frm.quantization.fake_quantize import quantize_activations
+from keras_frm.quantization.plan import IMAGE, Plan
 
 pytestmark = [
     pytest.mark.slow,

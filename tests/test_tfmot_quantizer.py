@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from helpers import twelve_bits
 
-from keras_frm.deploy.convert import to_tflite
-from keras_frm.layers import tfmot_quantizer
-from keras_frm.layers.fake_quant import FakeQuant
-from keras_frm.layers.quantized_kernel import QuantizedKernel
-from keras_frm.layers.tfmot_quantizer import KernelQuant, MovingRange
+from keras_frm.export.tflite.convert import to_tflite
+from keras_frm.quantization.layers import tfmot_quantizer
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant, MovingRange
 
 pytest.importorskip("tf_keras")
 
@@ -362,7 +362,7 @@ import os
 import keras
 import numpy as np
 import tensorflow as tf
-from keras_frm.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 
 device = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * 2

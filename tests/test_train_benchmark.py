@@ -12,10 +12,10 @@ import tensorflow as tf
 from test_cli import TINY_VAN, keras_frm
 from tiny import batch, toy_model
 
-from keras_frm.evaluation import train_benchmark
-from keras_frm.evaluation.train_benchmark import benchmark_training
-from keras_frm.evaluation.train_benchmark_report import save, to_csv, to_text
-from keras_frm.layers.van import VAN_VARIANTS
+from keras_frm.benchmark import train_benchmark
+from keras_frm.benchmark.train_benchmark import benchmark_training
+from keras_frm.benchmark.train_benchmark_report import save, to_csv, to_text
+from keras_frm.layers.backbones.van import VAN_VARIANTS
 
 
 def compiled(**kwargs):

@@ -7,11 +7,11 @@ import tensorflow as tf
 from tiny import Rates, assert_same_weights, batch, tiny_model, toy_model, weights_of
 
 from keras_frm.layers import BilinearUpsampling
-from keras_frm.layers.tfmot_quantizer import MovingRange
 from keras_frm.losses import CrossEntropy
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 
 
 def copy_of(model):

@@ -16,7 +16,7 @@ from PIL import Image
 from tiny import batch, toy_model
 
 from keras_frm import load_dataset
-from keras_frm.data.labels import CAMVID, CITYSCAPES
+from keras_frm.labels import CAMVID, CITYSCAPES
 from keras_frm.training import run_folder
 from keras_frm.training.best import BestAndLast
 from keras_frm.training.train import train
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from test_training import make_model, scenes
 from keras_frm.cli import app, main
-from keras_frm.data.labels import CITYSCAPES
+from keras_frm.labels import CITYSCAPES
 from keras_frm.training.train import train
 # A job in the background of a shell starts with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,7 +20,10 @@ from torch_files import (
 )
 
 from keras_frm import load_van_weights
-from keras_frm.models.torch_checkpoint import CheckpointError, read_torch_checkpoint
+from keras_frm.networks.checkpoints.torch_file import (
+    CheckpointError,
+    read_torch_checkpoint,
+)
 
 DIMS, RATIOS, DEPTHS = (8, 8, 16, 16), (2, 2, 2, 2), (1, 1, 1, 1)
 
@@ -289,7 +292,7 @@ def command(marker):
         Global("torch", "load"),
         Global("torch", "FloatStorage.from_file"),
         Global("numpy", "load"),
-        Global("keras_frm.models.torch_checkpoint", "os.system"),
+        Global("keras_frm.networks.checkpoints.torch_file", "os.system"),
     ],
     ids=lambda function: f"{function.module}.{function.name}"[:30],
 )
@@ -420,7 +423,7 @@ def test_memo_index_that_would_fill_the_memory(put, tmp_path):
     save_pickle_in_zip(tmp_path / "zip.pth", b"\x80\x02}" + put + b".")
     (tmp_path / "old.pth").write_bytes(b"\x80\x02}" + put + b".")
     script = (
-        "import sys; from keras_frm.models.torch_checkpoint import *\n"
+        "import sys; from keras_frm.networks.checkpoints.torch_file import *\n"
         "for path in sys.argv[1:]:\n"
         "    try: read_torch_checkpoint(path)\n"
         "    except CheckpointError as error: print(path in str(error), str(error))\n"

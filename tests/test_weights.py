@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny import batch, tiny_model, toy_model
 
-from keras_frm.models.weights import load_network, load_weights
+from keras_frm.models.saving import load_network, load_weights
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from test_resume import quick_model
 from tiny import batch, tiny_model
 
 from keras_frm import recipe
-from keras_frm.layers.resizing import resize_like
+from keras_frm.layers.blocks.resizing import resize_like
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

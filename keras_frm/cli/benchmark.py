@@ -76,12 +76,12 @@ def benchmark(
         options = (backbone, batch_size, crop, precision, rematerialize, xla)
         _benchmark_training(preset or "cityscapes", data, threads, runs, out, *options)
         return
-    from keras_frm.evaluation import benchmark_report
-    from keras_frm.evaluation.benchmark import benchmark as measure
+    from keras_frm.benchmark import benchmark_report
+    from keras_frm.benchmark.compare import benchmark as measure
 
     dataset = {}
     if data is not None or preset is not None:
-        from keras_frm.evaluation.tensorflow_threads import limit_threads
+        from keras_frm.benchmark.tensorflow_threads import limit_threads
 
         # Reading data starts TensorFlow, which then keeps its threads.
         limit_threads(threads)
@@ -121,12 +121,12 @@ def _benchmark_training(
     xla,
 ) -> None:
     """Time the training step of a new network and print its parts."""
-    from keras_frm.evaluation.tensorflow_threads import limit_threads
+    from keras_frm.benchmark.tensorflow_threads import limit_threads
 
     threads = limit_threads(threads)
+    from keras_frm.benchmark import train_benchmark_report
+    from keras_frm.benchmark.train_benchmark import benchmark_training
     from keras_frm.cli.datasets import chosen_preset, training_data
-    from keras_frm.evaluation import train_benchmark_report
-    from keras_frm.evaluation.train_benchmark import benchmark_training
     from keras_frm.models.build import build_model
 
     chosen = chosen_preset(preset, data)

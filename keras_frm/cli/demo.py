@@ -29,11 +29,11 @@ def demo(
     from keras_frm.data.pipeline import load_dataset
     from keras_frm.evaluation import report
     from keras_frm.evaluation.evaluate import evaluate
+    from keras_frm.files import write_png
     from keras_frm.layers import VAN
     from keras_frm.models.build import build_model
     from keras_frm.presets import preset
     from keras_frm.runtime.draw import grid, overlay_with_legend
-    from keras_frm.runtime.files import write_png
     from keras_frm.training.run_folder import load_trained, new_run
     from keras_frm.training.train import train
 
@@ -83,9 +83,9 @@ def demo(
 
 def _exported(network, labels, folder, train_data, validation_data):
     """Export the network in float32 and int8, and compare the two files."""
-    from keras_frm.deploy.export import export_tflite
-    from keras_frm.evaluation import benchmark_report
-    from keras_frm.evaluation.benchmark import benchmark
+    from keras_frm.benchmark import benchmark_report
+    from keras_frm.benchmark.compare import benchmark
+    from keras_frm.export.tflite.export import export_tflite
 
     size = tuple(train_data.element_spec[0].shape[1:3])
     files = []

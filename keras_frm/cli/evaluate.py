@@ -39,7 +39,7 @@ def evaluate(
     from keras_frm.evaluation import report
     from keras_frm.evaluation.cityscapes_server import submission_name, to_label_ids
     from keras_frm.evaluation.evaluate import evaluate as measure
-    from keras_frm.runtime.files import write_png
+    from keras_frm.files import write_png
 
     averaged_scales = parse_scales(scales)
     chosen = chosen_preset(preset, data)

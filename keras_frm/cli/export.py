@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
-from keras_frm.deploy.precisions import PRECISIONS, precision_of
 from keras_frm.progress import progress_bar
+from keras_frm.targets import PRECISIONS, precision_of
 
 
 def export(
@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Export a model as a checked .tflite file and report on it."""
     from keras_frm.cli.datasets import chosen_preset, plain_data
-    from keras_frm.deploy.export import export_tflite
+    from keras_frm.export.tflite.export import export_tflite
     from keras_frm.training.run_folder import load_trained
 
     chosen = chosen_preset(preset, data) if preset else None

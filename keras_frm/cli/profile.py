@@ -52,8 +52,8 @@ def profile(
 
 def _time_operations(path, threads, runs, out):
     """Print the operations of a file by their time."""
-    from keras_frm.deploy import op_report
-    from keras_frm.deploy.op_profile import profile_operations
+    from keras_frm.benchmark import operation_report as op_report
+    from keras_frm.benchmark.operation_times import profile_operations
 
     if path.suffix.lower() != ".tflite":
         raise ValueError(
@@ -73,7 +73,7 @@ def _count_parts(backbone, context, alignment, preset, size):
     from rich.table import Table
 
     from keras_frm.models.build import build_model
-    from keras_frm.models.profile import profile as count
+    from keras_frm.models.cost import profile as count
 
     chosen_context = None if context == "none" else context
     network = build_model(

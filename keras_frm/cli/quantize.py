@@ -138,7 +138,7 @@ def quantize(
 
 def _check(model, labels, chosen, run):
     """Raise a ValueError where a model does not suit the preset, or is no float one."""
-    from keras_frm.deploy.quantization.fixed import is_quantization_aware
+    from keras_frm.quantization.freeze import is_quantization_aware
 
     if labels.num_classes != chosen.labels.num_classes:
         raise ValueError(
@@ -155,9 +155,9 @@ def _trained(
     model, calibration, train_data, validation_data, folder, chosen, **options
 ):
     """Train with simulated integers; return the best network, ranges measured again."""
-    from keras_frm.deploy.quantization.quantize_aware import quantize_aware
-    from keras_frm.deploy.quantization.recalibrate import recalibrate
-    from keras_frm.optimizers.recipe import recipe
+    from keras_frm.quantization.aware import quantize_aware
+    from keras_frm.quantization.recalibrate import recalibrate
+    from keras_frm.recipes import recipe
     from keras_frm.training.run_folder import FINAL, load_trained, save_model
     from keras_frm.training.train import train
 
@@ -192,7 +192,7 @@ def _trained(
 
 def _export(model, trained, folder, size, labels, calibration, options):
     """Write the files to compare; return their paths."""
-    from keras_frm.deploy.export import export_tflite
+    from keras_frm.export.tflite.export import export_tflite
 
     keep_float = {"keep_float": options["keep_float"]}
     exports = {
@@ -221,14 +221,14 @@ def _export(model, trained, folder, size, labels, calibration, options):
 
 def _report(model, trained, folder, size, calibration, options):
     """Write the error of every tensor; return the worst as a table."""
-    from keras_frm.deploy.flatten import flatten
-    from keras_frm.deploy.inference_graph import inference_graph
-    from keras_frm.deploy.quantization import error_report
-    from keras_frm.deploy.quantization.equalize import equalize_channels
-    from keras_frm.deploy.quantization.fixed import with_fixed_ranges, without_rounding
-    from keras_frm.deploy.quantization.quantize import quantize_after_training
-    from keras_frm.deploy.quantization.tensor_errors import tensor_errors
-    from keras_frm.deploy.sample_images import images_of
+    from keras_frm.data.representative import images_of
+    from keras_frm.export.inference_graph import inference_graph
+    from keras_frm.graph.flatten import flatten
+    from keras_frm.quantization import error_report
+    from keras_frm.quantization.after_training import quantize_after_training
+    from keras_frm.quantization.equalize import equalize_channels
+    from keras_frm.quantization.freeze import with_fixed_ranges, without_rounding
+    from keras_frm.quantization.tensor_errors import tensor_errors
 
     images = images_of(calibration.as_numpy_iterator(), tuple(size), _REPORT_IMAGES)
     if trained is None:
@@ -248,8 +248,8 @@ def _report(model, trained, folder, size, calibration, options):
 
 def _comparison(files, validation_data, labels, folder):
     """Compare the files on the validation images; return the table."""
-    from keras_frm.evaluation import benchmark_report
-    from keras_frm.evaluation.benchmark import benchmark
+    from keras_frm.benchmark import benchmark_report
+    from keras_frm.benchmark.compare import benchmark
 
     pairs = (
         (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()

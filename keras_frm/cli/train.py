@@ -119,7 +119,7 @@ def train(
         with_given,
     )
     from keras_frm.models.build import build_model
-    from keras_frm.optimizers.recipe import recipe
+    from keras_frm.recipes import recipe
     from keras_frm.training.checkpoint import newest_position
     from keras_frm.training.distribution import distribution
     from keras_frm.training.run_folder import new_run

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_frm.data.labels import IGNORE_LABEL
+from keras_frm.labels import IGNORE_LABEL
 
 # The mean colour of ImageNet, rounded: zero after the model's normalisation.
 _PAD_COLOUR = (124, 116, 104)

@@ -6,7 +6,6 @@ evaluate on the latter what was trained on the former.
 
 from pathlib import Path
 
-from keras_frm.data.labels import BDD100K
 from keras_frm.data.listing import (
     Listing,
     find_files,
@@ -14,6 +13,7 @@ from keras_frm.data.listing import (
     match,
     require_folder,
 )
+from keras_frm.labels import BDD100K
 
 # Published without masks of their own: bdd100k#103 and #127 on GitHub.
 _BROKEN = frozenset(

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_frm import __version__
 from keras_frm.data.listing import Pair
-from keras_frm.runtime.files import replacing
+from keras_frm.files import replacing
 
 Example = tuple[np.ndarray, np.ndarray]
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from keras_frm.data.labels import CAMVID
 from keras_frm.data.listing import (
     Listing,
     find_files,
@@ -10,6 +9,7 @@ from keras_frm.data.listing import (
     match,
     require_folder,
 )
+from keras_frm.labels import CAMVID
 
 
 def find_pairs(root: str | Path, split: str) -> Listing:

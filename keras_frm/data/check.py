@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.labels import LabelSet
 from keras_frm.data.listing import Pair
 from keras_frm.data.reading import SizeMismatchError, UnknownIdsError
 from keras_frm.data.sources import find_pairs
+from keras_frm.labels import LabelSet
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class DataReport:
         image_sizes: (height, width) -> number of sound pairs.
 
     Example:
-    >>> from keras_frm.data.labels import LabelSet
+    >>> from keras_frm.labels import LabelSet
     >>> labels = LabelSet("one", ("road",), ((128, 64, 128),))
     >>> report = DataReport(labels, pairs=2, class_pixels=(3, 1), class_images=(1, 1))
     >>> report.problems, report.table()[0]

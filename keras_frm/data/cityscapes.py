@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from keras_frm.data.labels import CITYSCAPES
 from keras_frm.data.listing import (
     Listing,
     find_files,
@@ -11,6 +10,7 @@ from keras_frm.data.listing import (
     match,
     require_folder,
 )
+from keras_frm.labels import CITYSCAPES
 
 _IMAGE = "_leftImg8bit"
 _TRAIN_IDS = "_gtFine_labelTrainIds"

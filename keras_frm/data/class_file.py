@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from keras_frm.data.labels import IGNORE_LABEL, LabelSet
 from keras_frm.data.reading import DataError
+from keras_frm.labels import IGNORE_LABEL, LabelSet
 
 _HEADER = ["id", "name", "r", "g", "b"]
 _IGNORED_NAMES = ("ignore", "void")

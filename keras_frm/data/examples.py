@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from keras_frm.data.cache import ExampleCache
-from keras_frm.data.labels import CITYSCAPES, LabelSet
 from keras_frm.data.listing import Listing, Pair
 from keras_frm.data.reading import DataError, image_size
-from keras_frm.data.resizing import resize_image
+from keras_frm.images import resize_image
+from keras_frm.labels import CITYSCAPES, LabelSet
 
 _SCENE_SIZE = (256, 512)
 # Split -> index of the first synthetic scene, and how many there are by default.
@@ -151,7 +151,7 @@ def scene_examples(
     Raises:
         ValueError: There is such a root, no such split, or the size is too small.
     """
-    from keras_frm.data.synthetic import checked_size, render_scene
+    from keras_frm.scenes import checked_size, render_scene
 
     if root is not None:
         raise ValueError("Dataset 'synthetic' is made, not read: pass root=None.")

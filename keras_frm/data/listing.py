@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.labels import LabelSet
 from keras_frm.data.reading import DataError, read_pair
+from keras_frm.labels import LabelSet
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -40,7 +40,7 @@ class Listing:
         ignored_colours: RGB colours that mean "not labelled" in RGB masks.
 
     Example:
-    >>> from keras_frm.data.labels import CAMVID
+    >>> from keras_frm.labels import CAMVID
     >>> Listing(CAMVID, pairs=()).labels.num_classes
     11
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.labels import LabelSet
 
 
 def map_ids(
@@ -24,7 +24,7 @@ def map_ids(
         pixels have no meaning in the first result.
 
     Example:
-    >>> from keras_frm.data.labels import CITYSCAPES
+    >>> from keras_frm.labels import CITYSCAPES
     >>> map_ids(np.uint8([[7, 26, 0]]), CITYSCAPES)
     (array([[  0,  13, 255]], dtype=uint8), ())
     >>> map_ids(np.uint8([[7, 77]]), CITYSCAPES)[1]
@@ -62,7 +62,7 @@ def map_colours(
         pixels have no meaning in the first result.
 
     Example:
-    >>> from keras_frm.data.labels import CITYSCAPES
+    >>> from keras_frm.labels import CITYSCAPES
     >>> map_colours(np.uint8([[[128, 64, 128], [0, 0, 142]]]), CITYSCAPES)
     (array([[ 0, 13]], dtype=uint8), ())
     """

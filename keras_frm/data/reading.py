@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from keras_frm.data.labels import LabelSet
 from keras_frm.data.mask_ids import map_colours, map_ids
+from keras_frm.labels import LabelSet
 
 # Formats that Pillow may open: the fewer decoders, the smaller the attack surface.
 _IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -103,7 +103,7 @@ def read_mask(
 
     Example:
     >>> import os, tempfile
-    >>> from keras_frm.data.labels import CITYSCAPES
+    >>> from keras_frm.labels import CITYSCAPES
     >>> path = os.path.join(tempfile.mkdtemp(), "car.png")
     >>> Image.new("L", (2, 1), 26).save(path)
     >>> read_mask(path, CITYSCAPES)

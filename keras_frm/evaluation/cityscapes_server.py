@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.labels import CITYSCAPES
 from keras_frm.data.reading import read_image
-from keras_frm.runtime.files import write_png
+from keras_frm.files import write_png
+from keras_frm.labels import CITYSCAPES
 
 # <city>_<sequence>_<frame>, as image files begin.
 _FRAME = re.compile(r"[a-z-]+_\d{6}_\d{6}(?=_|\.|$)", re.IGNORECASE)

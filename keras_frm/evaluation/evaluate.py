@@ -8,8 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet, numbered_labels
-from keras_frm.evaluation.model_files import known_class_count
 from keras_frm.evaluation.predictors import (
     Predict,
     Score,
@@ -18,8 +16,9 @@ from keras_frm.evaluation.predictors import (
     whole_image,
 )
 from keras_frm.evaluation.report import Evaluation
+from keras_frm.files import write_png
+from keras_frm.labels import LabelSet, known_class_count, numbered_labels
 from keras_frm.metrics import confusion_matrix
-from keras_frm.runtime.files import write_png
 
 
 def evaluate(

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keras_frm.data.labels import LabelSet
 from keras_frm.evaluation.confusion_plot import confusion_picture
+from keras_frm.files import write_bytes, write_png
+from keras_frm.labels import LabelSet
 from keras_frm.metrics import iou_from_confusion
-from keras_frm.runtime.files import write_bytes, write_png
 
 _HEADER = ("class", "iou", "accuracy", "pixels")
 

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 from keras_frm.losses.cross_entropy import CrossEntropy, as_labels
-from keras_frm.losses.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

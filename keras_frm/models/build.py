@@ -3,9 +3,9 @@
 import os
 
 from keras_frm.layers import VAN
-from keras_frm.models.network import build_network
+from keras_frm.models.saving import load_weights
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.models.weights import load_weights
+from keras_frm.networks.frm import build_network
 from keras_frm.presets import Preset, preset
 
 

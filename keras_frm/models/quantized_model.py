@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.optimizers.recipe import recipe
 from keras_frm.presets import quantization_preset
+from keras_frm.recipes import recipe
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_frm.layers.normalization import synchronize_batch_norms
+from keras_frm.backend.tensorflow.replicas import sum_over_replicas
+from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
 from keras_frm.losses.cross_entropy import as_labels
-from keras_frm.losses.replicas import sum_over_replicas
 from keras_frm.models.class_weights import with_class_weights
 from keras_frm.models.replicated_model import ReplicatedModel
 from keras_frm.optimizers.finite_step import (
@@ -19,8 +19,8 @@ from keras_frm.optimizers.finite_step import (
     checked_gradients,
 )
 from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
-from keras_frm.optimizers.recipe import recipe
 from keras_frm.presets import Preset
+from keras_frm.recipes import recipe
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -50,7 +50,7 @@ class SegmentationModel(ReplicatedModel):
         dtype: Dtype policy; decides about loss scaling.
 
     Example:
-    >>> from keras_frm.models.network import build_network
+    >>> from keras_frm.networks.frm import build_network
     >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
     >>> model = SegmentationModel(network, "camvid")
     >>> model.compile()

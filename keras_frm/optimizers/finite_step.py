@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from keras_frm.losses.replicas import sum_over_replicas
+from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 
 
 class SkippedSteps(keras.metrics.Metric):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from keras_frm.data.labels import IGNORE_LABEL, LabelSet
+from keras_frm.labels import IGNORE_LABEL, LabelSet
 
 _BACKGROUND, _INK = 30, (235, 235, 235)  # dark grey, light grey
 _MAX_LETTERS = 24  # of a class name in the legend
@@ -86,7 +86,7 @@ def legend(mask: np.ndarray, labels: LabelSet) -> np.ndarray:
         (H, w, 3) or (h, w, 3) uint8 RGB. Shares are of the pixels with a class.
 
     Example:
-    >>> from keras_frm.data.labels import CAMVID
+    >>> from keras_frm.labels import CAMVID
     >>> legend(np.zeros((240, 320), np.uint8), CAMVID).shape[0]
     240
     """
@@ -135,7 +135,7 @@ def overlay_with_legend(
         ValueError: If sizes or dtypes do not fit.
 
     Example:
-    >>> from keras_frm.data.labels import CAMVID
+    >>> from keras_frm.labels import CAMVID
     >>> picture = np.zeros((240, 320, 3), np.uint8)
     >>> overlay_with_legend(picture, picture[..., 0], CAMVID).shape[0]
     240

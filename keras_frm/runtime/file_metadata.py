@@ -6,7 +6,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.labels import LabelSet
 
 OUTPUTS = ("mask", "logits", "scores")
 
@@ -68,7 +68,7 @@ def attach(model: bytes, metadata: FileMetadata) -> bytes:
         The content of the new file; the same bytes for the same arguments.
 
     Example:
-    >>> from keras_frm.data.labels import CAMVID
+    >>> from keras_frm.labels import CAMVID
     >>> about = FileMetadata(CAMVID, "mask", 1, "int8", (360, 480), "0.1.0")
     >>> content = attach(b"flatbuffer", about)
     >>> content[:10], read(content) == about

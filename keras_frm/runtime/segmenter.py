@@ -9,13 +9,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.labels import LabelSet
 from keras_frm.runtime import file_metadata
+from keras_frm.runtime.backends.litert import load_interpreter, runtime_name
+from keras_frm.runtime.backends.tensors import Input, Output, read_input, read_output
 from keras_frm.runtime.draw import overlay
 from keras_frm.runtime.file_metadata import FileMetadata
-from keras_frm.runtime.interpreter import load_interpreter, runtime_name
-from keras_frm.runtime.model_io import Input, Output, read_input, read_output
-from keras_frm.runtime.tflite_check import ModelFileError, check_tflite
+from keras_frm.runtime.tflite.check import ModelFileError, check_tflite
 
 _MAX_FILE_BYTES = 2**31 - 1
 _MAX_THREADS = 4  # more rarely help on a board, and heat it

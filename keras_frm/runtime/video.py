@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from keras_frm.runtime.files import replacing
+from keras_frm.files import replacing
 
 # Codecs that OpenCV's wheels can write without further software.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}

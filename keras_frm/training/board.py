@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.labels import LabelSet
 from keras_frm.metrics import MeanIoU
 from keras_frm.training.samples import Samples
 

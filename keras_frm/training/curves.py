@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from matplotlib.figure import Figure
 
-from keras_frm.runtime.files import write_bytes
+from keras_frm.files import write_bytes
 from keras_frm.training.run_folder import LOG
 
 # One panel each: title, and the logs in it.

@@ -12,11 +12,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.files import replacing, write_bytes
+from keras_frm.labels import LabelSet
+from keras_frm.models.saving import load_model, load_network
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.models.weights import load_model, load_network
 from keras_frm.presets import Preset
-from keras_frm.runtime.files import replacing, write_bytes
 from keras_frm.training.agreement import Agreement
 from keras_frm.training.checkpoint import has_checkpoint
 from keras_frm.training.distribution import Distribution, WorkerLostError

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet
+from keras_frm.files import write_png
+from keras_frm.labels import LabelSet
 from keras_frm.runtime.draw import grid, overlay, side_by_side
-from keras_frm.runtime.files import write_png
 
 
 class Samples(keras.callbacks.Callback):

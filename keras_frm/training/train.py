@@ -9,12 +9,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frm.data.labels import LabelSet
 from keras_frm.data.pipeline import data_error
+from keras_frm.files import write_bytes
+from keras_frm.labels import LabelSet
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.optimizers.poly_decay import unplanned_schedule
-from keras_frm.runtime.files import write_bytes
 from keras_frm.training import variables
 from keras_frm.training.agreement import Agreement
 from keras_frm.training.average import AveragedWeights
@@ -25,7 +25,7 @@ from keras_frm.training.curves import Curves
 from keras_frm.training.distribution import Distribution
 from keras_frm.training.early_stop import EarlyStop
 from keras_frm.training.position import Position
-from keras_frm.training.progress import TrainingProgress
+from keras_frm.training.progress_callback import TrainingProgress
 from keras_frm.training.resume import KeepCheckpoints, ResumedEpoch
 from keras_frm.training.run_folder import LOG
 from keras_frm.training.samples import Samples

@@ -1,0 +1,1 @@
+"""What one Keras backend alone can do, by backend."""

@@ -1,0 +1,1 @@
+"""Forms of layers, and facts about devices, that only TensorFlow has."""

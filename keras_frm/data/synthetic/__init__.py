@@ -1,5 +1,0 @@
-"""Procedural street scenes with exact labels, for where no data is at hand."""
-
-from keras_frm.data.synthetic.scene import checked_size, render_scene
-
-__all__ = ["checked_size", "render_scene"]

@@ -1,1 +1,0 @@
-"""From a trained model to files that a device runs."""

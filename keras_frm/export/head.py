@@ -1,0 +1,94 @@
+"""What an exported network puts out: class ids, logits or probabilities."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_frm.graph.graph import named
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+
+OUTPUTS = ("mask", "logits", "scores")
+_RESIZING = {"Resize", "QuantizedResize"}
+
+
+def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
+    """Return a network whose logits have a given stride.
+
+    Args:
+        model: A Functional model that puts out logits at the input's size.
+        output_stride: 1 for the input's size; the network's own stride (4 for this
+            package's) to leave out the resizing at its end.
+
+    Raises:
+        ValueError: The network's logits have another stride.
+    """
+    own = _before_last_resize(model.output)
+    for logits in (model.output, own) if output_stride >= 1 else ():
+        # Sizes that the stride does not divide round up.
+        sides = zip(model.input.shape[1:3], logits.shape[1:3], strict=True)
+        if all(-(-side // output_stride) == out for side, out in sides):
+            return keras.Model(model.input, logits, name=model.name)
+    raise ValueError(
+        f"output_stride={output_stride} cannot be had: the network takes "
+        f"{model.input.shape[1]} rows and makes logits of {own.shape[1]}."
+    )
+
+
+def _before_last_resize(output):
+    """Return what is resized to become an output, the output if nothing is."""
+    maker, taken = _maker(output)
+    while isinstance(maker, FakeQuant):  # the resized logits, rounded
+        maker, taken = _maker(taken)
+    return taken if type(maker).__name__ in _RESIZING else output
+
+
+def _maker(tensor):
+    """Return the operation that makes a tensor and the first tensor it takes."""
+    operation, node, _ = tensor._keras_history
+    taken = operation._inbound_nodes[node].input_tensors
+    return operation, taken[0] if taken else None
+
+
+def with_head(model: keras.Model, output: str) -> keras.Model:
+    """Return a network that puts out what an app needs of the logits.
+
+    Args:
+        model: A Functional model that puts out logits.
+        output: "mask" (uint8 class ids), "logits", or "scores" (softmax).
+
+    Raises:
+        ValueError: There is no such output.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(
+            f"There is no output '{output}'. Choose one of: {', '.join(OUTPUTS)}"
+        )
+    result = model.output  # (1, H, W, C)
+    if output == "mask":
+        result = ClassIds(name="mask")(result)  # (1, H, W)
+    elif output == "scores":
+        result = named(ops.softmax(result, axis=-1), "scores")  # (1, H, W, C)
+    return keras.Model(model.input, result, name=model.name)
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class ClassIds(keras.layers.Layer):
+    """Take the class of the largest logit; the first one of equals.
+
+    Input: logits (B, H, W, C) of at most 255 classes. Output: (B, H, W) uint8.
+
+    `keras.ops.argmax` guards against NaN with operations that TFLite lacks.
+
+    Example:
+    >>> ClassIds()(keras.ops.array([[[[0.0, 2.0, 1.0]]]])).numpy().tolist()
+    [[[1]]]
+    """
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, logits):
+        return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
+
+    def compute_output_spec(self, logits):
+        return keras.KerasTensor(logits.shape[:-1], dtype="uint8")

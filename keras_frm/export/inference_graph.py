@@ -1,0 +1,46 @@
+"""The trained model as the graph that a device runs."""
+
+import keras
+
+from keras_frm.export.head import at_stride, with_head
+from keras_frm.graph.flatten import flatten
+from keras_frm.targets import rewrite_for
+
+
+def inference_graph(
+    model: keras.Model,
+    *,
+    input_shape: tuple[int, int] | tuple[int, int, int],
+    output: str = "mask",
+    output_stride: int = 1,
+    precision: str = "float32",
+) -> keras.Model:
+    """Rewrite a trained model for fast inference at one size.
+
+    BatchNorms and layer scales are folded, 7x7 depthwise convolutions split, and for
+    float kernels the decoder's last convolution runs before the resizing of its
+    inputs. All of it is exact up to float32 round-off. For integer kernels GELU takes
+    its sigmoid form, which is not exact.
+
+    Args:
+        model: A `SegmentationModel`, or a Functional model from an image to logits.
+        input_shape: Height and width, or with the 3 channels.
+        output: "mask" (uint8 class ids), "logits" or "scores", see `with_head`.
+        output_stride: 1 for the input's size, 4 to leave out the last resizing.
+        precision: A name of `PRECISIONS`, for the kernels of which the graph is made.
+            It is not quantised here.
+
+    Returns:
+        A Functional model of static shape with batch 1 that shares no weights with
+        `model`.
+
+    Example:
+    >>> from keras_frm.networks.frm import build_network
+    >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
+    >>> graph = inference_graph(network, input_shape=(64, 96))
+    >>> graph.output.shape, graph.output.dtype
+    ((1, 64, 96), 'uint8')
+    """
+    shape = (*input_shape[:2], 3) if len(input_shape) == 2 else tuple(input_shape)
+    graph = at_stride(flatten(model, shape), output_stride)
+    return with_head(rewrite_for(graph, precision), output)

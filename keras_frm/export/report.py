@@ -1,0 +1,55 @@
+"""What is said about an exported file."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_frm.export.tflite.delegates import GPU_OPERATIONS
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """An exported file, checked.
+
+    Args:
+        path: The file.
+        size: Its size in bytes.
+        precision: Name of the precision.
+        operations: Name of an operation -> how often the file has it.
+        partitions: Pieces of the graph that XNNPACK runs; 1 is best.
+        outside_xnnpack: Name of an operation -> how many XNNPACK does not run.
+        agreement: Share of pixels with the Keras model's class, 0 to 1.
+        images: Number of images the agreement was measured on.
+    """
+
+    path: Path
+    size: int
+    precision: str
+    operations: Counter
+    partitions: int
+    outside_xnnpack: Counter
+    agreement: float
+    images: int
+
+    @property
+    def outside_gpu(self) -> Counter:
+        """Operations that LiteRT's GPU delegate has no kernel for."""
+        counts = self.operations.items()
+        return Counter({n: c for n, c in counts if n not in GPU_OPERATIONS})
+
+    def __str__(self):
+        lines = [
+            f"{self.path}: {self.precision}, {self.size / 1e6:.1f} MB",
+            f"operations: {_listed(self.operations)}",
+            f"XNNPACK: {self.partitions} partition(s); not delegated: "
+            f"{_listed(self.outside_xnnpack)}",
+            f"GPU delegate, by its published list, lacks: {_listed(self.outside_gpu)}",
+            f"same class as the Keras model: {100 * self.agreement:.3f} % of pixels "
+            f"({self.images} images)",
+        ]
+        return "\n".join(lines)
+
+
+def _listed(counts: Counter) -> str:
+    """Return counted names in a line, most frequent first."""
+    return ", ".join(f"{n} {c}" for n, c in counts.most_common()) or "none"

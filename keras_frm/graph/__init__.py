@@ -1,0 +1,1 @@
+"""A trained network as a graph of primitive operations, read and rewritten."""

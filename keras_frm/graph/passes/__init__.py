@@ -1,0 +1,1 @@
+"""Rewrites of graphs, one a file: from a Functional model to one of its function."""

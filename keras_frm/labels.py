@@ -1,0 +1,163 @@
+"""Label tables: class names, palettes and the ids that masks are stored with."""
+
+import colorsys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+IGNORE_LABEL = 255
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a dataset and how its masks name them.
+
+    Args:
+        name: Name of the dataset.
+        classes: Class names; the position is the train id.
+        palette: One RGB colour, 0 to 255, for each class.
+        ids: Stored id -> train id, for masks that do not hold train ids. Every
+            id that stands neither here nor in `ignored_ids` is unknown.
+        ignored_ids: Stored ids that mean "not labelled"; they become
+            `ignore_label`.
+        ignore_label: Train id of pixels that count nowhere.
+
+    Example:
+    >>> CITYSCAPES.classes[13], CITYSCAPES.palette[13], CITYSCAPES.ids[26]
+    ('car', (0, 0, 142), 13)
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ids: Mapping[int, int] = field(default_factory=dict)
+    ignored_ids: frozenset[int] = frozenset()
+    ignore_label: int = IGNORE_LABEL
+
+    def __post_init__(self):
+        if len(self.classes) != len(self.palette):
+            raise ValueError(
+                f"Label set '{self.name}' has {len(self.classes)} classes and "
+                f"{len(self.palette)} colours; give one colour for each class."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, without the ignore label."""
+        return len(self.classes)
+
+    def colours(self) -> np.ndarray:
+        """Return the colour of every uint8 value: (256, 3) uint8, black if no class."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: self.num_classes] = self.palette
+        return table
+
+
+_CITYSCAPES_TABLE = (
+    # name, Cityscapes id, colour
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)
+
+CITYSCAPES = LabelSet(
+    name="cityscapes",
+    classes=tuple(row[0] for row in _CITYSCAPES_TABLE),
+    palette=tuple(row[2] for row in _CITYSCAPES_TABLE),
+    ids={row[1]: train_id for train_id, row in enumerate(_CITYSCAPES_TABLE)},
+    # 0..6, 9, 10, 14..16, 18, 29, 30 and the licence plate (-1, stored as 255).
+    ignored_ids=frozenset({*range(7), 9, 10, 14, 15, 16, 18, 29, 30, 255}),
+)
+
+# BDD100K's segmentation masks ship as Cityscapes train ids.
+BDD100K = LabelSet(
+    name="bdd100k", classes=CITYSCAPES.classes, palette=CITYSCAPES.palette
+)
+
+# The 11 classes and the order of the SegNet split; 11 is void.
+CAMVID = LabelSet(
+    name="camvid",
+    classes=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+    ids={train_id: train_id for train_id in range(11)},
+    ignored_ids=frozenset({11, 255}),
+)
+
+
+def numbered_labels(count: int) -> LabelSet:
+    """Return numbers for names, and colours told apart, for classes without names.
+
+    Args:
+        count: Number of classes.
+
+    Example:
+    >>> numbered_labels(2).classes
+    ('class 0', 'class 1')
+    """
+    hues = (index * 0.618034 % 1.0 for index in range(count))
+    colours = (colorsys.hsv_to_rgb(hue, 0.7, 0.95) for hue in hues)
+    return LabelSet(
+        name="numbered",
+        classes=tuple(f"class {index}" for index in range(count)),
+        palette=tuple(tuple(round(255 * part) for part in rgb) for rgb in colours),
+    )
+
+
+def known_class_count(labels: LabelSet | None) -> int | None:
+    """Return the number of classes that a callable's label set tells.
+
+    Args:
+        labels: The label set, None where there is none.
+
+    Returns:
+        The number; None for the numbered classes of a mask file without metadata,
+        which has one for each id that is not ignored.
+
+    Example:
+    >>> known_class_count(CAMVID)
+    11
+    """
+    if labels is None or labels.num_classes == IGNORE_LABEL:
+        return None
+    return labels.num_classes

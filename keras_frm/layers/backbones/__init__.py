@@ -1,0 +1,1 @@
+"""Layers from an image to the features of four stages."""

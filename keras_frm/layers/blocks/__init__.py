@@ -1,0 +1,1 @@
+"""Convolutions, normalisation and activations that networks are made of."""

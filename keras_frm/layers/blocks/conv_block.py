@@ -1,0 +1,86 @@
+"""Convolution, BatchNorm and ReLU in either order."""
+
+import keras
+from keras import ops
+
+from keras_frm.layers.blocks.normalization import batch_norm, conv_initializer
+from keras_frm.layers.composite import CompositeLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class ConvBlock(CompositeLayer):
+    """Convolution and BatchNorm, with a ReLU or without, in either order.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Size of the square kernel; padding keeps the image's size.
+        activation: "relu" or None.
+        use_bias: Whether the convolution has a bias.
+        preactivation: True for BatchNorm, ReLU, convolution (DAPPM's order).
+
+    Input: (B, H, W, C). Output: (B, H, W, filters).
+
+    Example:
+    >>> ConvBlock(16)(keras.ops.ones((1, 5, 7, 3))).shape
+    TensorShape([1, 5, 7, 16])
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 1,
+        activation: str | None = "relu",
+        use_bias: bool = False,
+        preactivation: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if activation not in ("relu", None):
+            raise ValueError(
+                f"`activation` must be 'relu' or None. Received: {activation!r}"
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.activation = activation
+        self.use_bias = use_bias
+        self.preactivation = preactivation
+        self.conv = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            padding="same",
+            use_bias=use_bias,
+            kernel_initializer=conv_initializer(),
+            name="conv",
+            dtype=self.dtype_policy,
+        )
+        self.norm = batch_norm("norm", self.dtype_policy)
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.norm.build(
+            input_shape
+            if self.preactivation
+            else self.compute_output_shape(input_shape)
+        )
+        self.built = True
+
+    def call(self, x, training=False):
+        if self.preactivation:
+            return self.conv(self._activate(self.norm(x, training=training)))
+        return self._activate(self.norm(self.conv(x), training=training))
+
+    def _activate(self, x):
+        return x if self.activation is None else ops.relu(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "activation": self.activation,
+            "use_bias": self.use_bias,
+            "preactivation": self.preactivation,
+        }

@@ -1,0 +1,81 @@
+"""The convolutional feed-forward block of VAN and of FRM."""
+
+import keras
+from keras import ops
+
+from keras_frm.layers.blocks.gelu import gelu
+from keras_frm.layers.blocks.normalization import conv_initializer
+from keras_frm.layers.composite import CompositeLayer
+
+_ACTIVATIONS = {"gelu": gelu, "relu": lambda x, training: ops.relu(x)}
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class ConvFeedForward(CompositeLayer):
+    """1x1 expansion, depthwise 3x3, activation, 1x1 back.
+
+    Args:
+        ratio: Hidden channels per input channel.
+        activation: "gelu" (exact, VAN) or "relu" (FRM).
+        use_bias: Whether the convolutions have biases.
+
+    Input and output: (B, H, W, C).
+
+    Source: VAN, Guo et al., 2022 (its `Mlp`); the FRM paper's FFN.
+
+    Example:
+    >>> ConvFeedForward(4)(keras.ops.ones((1, 5, 7, 8))).shape
+    TensorShape([1, 5, 7, 8])
+    """
+
+    def __init__(
+        self, ratio: int, activation: str = "gelu", use_bias: bool = True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if activation not in _ACTIVATIONS:
+            raise ValueError(
+                f"`activation` must be one of {sorted(_ACTIVATIONS)}. "
+                f"Received: {activation!r}"
+            )
+        self.ratio = ratio
+        self.activation = activation
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        hidden = channels * self.ratio
+        shared = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
+        self.expand = keras.layers.Conv2D(
+            hidden, 1, kernel_initializer=conv_initializer(), name="expand", **shared
+        )
+        self.depthwise = keras.layers.DepthwiseConv2D(
+            3,
+            padding="same",
+            depthwise_initializer=conv_initializer(),
+            name="depthwise",
+            **shared,
+        )
+        self.project = keras.layers.Conv2D(
+            channels, 1, kernel_initializer=conv_initializer(), name="project", **shared
+        )
+        hidden_shape = (*input_shape[:-1], hidden)
+        self.expand.build(input_shape)
+        self.depthwise.build(hidden_shape)
+        self.project.build(hidden_shape)
+        self.built = True
+
+    def call(self, x, training=False):
+        x = self.depthwise(self.expand(x))  # (B, H, W, ratio * C)
+        x = _ACTIVATIONS[self.activation](x, training)
+        return self.project(x)  # (B, H, W, C)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "ratio": self.ratio,
+            "activation": self.activation,
+            "use_bias": self.use_bias,
+        }

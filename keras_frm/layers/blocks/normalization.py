@@ -1,0 +1,45 @@
+"""The normalisation the whole network uses, with PyTorch's constants."""
+
+import keras
+
+from keras_frm.layers.blocks.fused_batch_norm import BatchNormalization
+
+
+def batch_norm(name: str, dtype) -> keras.layers.BatchNormalization:
+    """Return a BatchNorm with the reference's epsilon 1e-5 and momentum.
+
+    PyTorch's momentum 0.1 weighs the new batch, Keras' 0.9 the old average: the same.
+
+    Args:
+        name: Name of the layer.
+        dtype: Dtype policy of the layer that owns it.
+    """
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+
+
+def synchronize_batch_norms(network: keras.Model, wanted: bool) -> None:
+    """Let a network's BatchNorms use the images of all replicas, or of their own.
+
+    Set for each training, for a network may come from a file that was written by
+    another number of devices. Inference is the same.
+
+    Args:
+        network: The network, which is changed.
+        wanted: Whether the replicas exchange their statistics.
+
+    Example:
+    >>> network = keras.Sequential([keras.Input((4, 4, 3)), batch_norm("norm", None)])
+    >>> synchronize_batch_norms(network, True)
+    >>> network.get_layer("norm").synchronized
+    True
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = wanted
+
+
+def conv_initializer() -> keras.initializers.Initializer:
+    """Return VAN's initializer of convolutions: N(0, sqrt(2 / fan out))."""
+    return keras.initializers.VarianceScaling(
+        scale=2.0, mode="fan_out", distribution="untruncated_normal"
+    )

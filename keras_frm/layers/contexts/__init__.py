@@ -1,0 +1,1 @@
+"""Layers that refine the coarsest features with those of all stages."""

@@ -1,0 +1,95 @@
+"""Pyramid pooling module, PSPNet's context block."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_frm.layers.blocks.conv_block import ConvBlock
+from keras_frm.layers.blocks.resizing import resize_like
+from keras_frm.layers.composite import CompositeLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class PyramidPooling(CompositeLayer):
+    """Average features over grids of several sizes and merge them with the input.
+
+    Args:
+        filters: Channels of each branch and of the output.
+        bins: Rows and columns of each grid.
+
+    Input: (B, H, W, C). Output: (B, H, W, filters).
+
+    Source: Zhao et al., Pyramid Scene Parsing Network, 2017, as in SFNet: no ReLU in
+    the branches; resizing is half-pixel here.
+
+    Example:
+    >>> PyramidPooling(4)(keras.ops.ones((1, 7, 13, 16))).shape
+    TensorShape([1, 7, 13, 4])
+    """
+
+    def __init__(
+        self, filters: int = 128, bins: Sequence[int] = (1, 2, 3, 6), **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.bins = tuple(bins)
+        self.branches = [
+            ConvBlock(
+                filters, activation=None, name=f"bin_{b}", dtype=self.dtype_policy
+            )
+            for b in self.bins
+        ]
+        self.bottleneck = ConvBlock(filters, name="bottleneck", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        for branch in self.branches:
+            branch.build(input_shape)
+        merged = input_shape[-1] + len(self.bins) * self.filters
+        self.bottleneck.build((*input_shape[:-1], merged))
+        self.built = True
+
+    def call(self, x, training=False):
+        features = []
+        for grid, branch in zip(self.bins, self.branches, strict=True):
+            pooled = branch(adaptive_average_pool(x, grid), training=training)
+            features.append(resize_like(pooled, x))  # (B, H, W, filters)
+        merged = ops.concatenate([*features, x], axis=-1)
+        return self.bottleneck(merged, training=training)  # (B, H, W, filters)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "bins": self.bins}
+
+
+def adaptive_average_pool(x, grid: int):
+    """Average features over a grid of nearly equal cells, as PyTorch does.
+
+    Cell i covers the rows floor(i H / grid) to ceil((i + 1) H / grid). The sizes need
+    not be multiples of the grid, so no strided pooling computes it; two products with
+    small matrices do, also where the size is unknown.
+
+    Args:
+        x: (B, H, W, C) tensor.
+        grid: Rows and columns of the output.
+
+    Returns:
+        (B, grid, grid, C) tensor.
+    """
+    _, height, width, _ = ops.shape(x)
+    rows = ops.cast(_cell_weights(height, grid), x.dtype)  # (grid, H)
+    columns = ops.cast(_cell_weights(width, grid), x.dtype)  # (grid, W)
+    x = ops.einsum("gh,bhwc->bgwc", rows, x)  # (B, grid, W, C)
+    return ops.einsum("gw,bhwc->bhgc", columns, x)  # (B, grid, grid, C)
+
+
+def _cell_weights(size, grid):
+    """Return each position's weight in each cell's mean: (grid, size)."""
+    cells = ops.expand_dims(ops.arange(grid), 1)
+    positions = ops.expand_dims(ops.arange(size), 0)
+    start = cells * size // grid
+    end = -(-(cells + 1) * size // grid)
+    inside = ops.cast((positions >= start) & (positions < end), "float32")
+    return inside / ops.cast(end - start, "float32")

@@ -1,0 +1,1 @@
+"""Layers from the features of four stages to one map."""

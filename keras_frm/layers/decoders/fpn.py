@@ -1,0 +1,108 @@
+"""The feature pyramid decoder."""
+
+import keras
+from keras import ops
+
+from keras_frm.layers.blocks.conv_block import ConvBlock
+from keras_frm.layers.blocks.resizing import resize_like
+from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.decoders.flow_alignment import FlowAlignment
+
+ALIGNMENTS = ("bilinear", "flow")
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class FPNDecoder(CompositeLayer):
+    """Merge the context with the three finer stages, top down, at stride 4.
+
+    Lateral 1x1 convolutions (with bias) on the stages, sums from the coarsest down,
+    a 3x3 convolution on each sum, all four levels resized to stride 4, concatenated
+    and convolved once more.
+
+    Args:
+        filters: Channels of every level and of the output.
+        alignment: "bilinear" resizing between the levels, or SFNet's "flow".
+
+    Input: [stage 1, stage 2, stage 3, context] at strides 4, 8, 16, 32; the context
+    has `filters` channels. Output: (B, H / 4, W / 4, filters).
+
+    Source: Li et al., Semantic Flow for Fast and Accurate Scene Parsing, 2020,
+    figure 3 (`UperNetHead`, `UperNetAlignHead` of its code).
+
+    Example:
+    >>> sizes = ((9, 13, 2), (5, 7, 3), (3, 4, 5), (2, 2, 4))
+    >>> FPNDecoder(4)([keras.ops.ones((1, *size)) for size in sizes]).shape
+    TensorShape([1, 9, 13, 4])
+    """
+
+    def __init__(self, filters: int = 128, alignment: str = "bilinear", **kwargs):
+        super().__init__(**kwargs)
+        if alignment not in ALIGNMENTS:
+            raise ValueError(
+                f"There is no alignment '{alignment}'. Choose one of: "
+                f"{', '.join(ALIGNMENTS)}"
+            )
+        self.filters = filters
+        self.alignment = alignment
+        dtype = self.dtype_policy
+        self.laterals = [
+            ConvBlock(filters, use_bias=True, name=f"lateral_{i + 1}", dtype=dtype)
+            for i in range(3)
+        ]
+        self.smooths = [
+            ConvBlock(filters, 3, name=f"smooth_{i + 1}", dtype=dtype) for i in range(3)
+        ]
+        if alignment == "flow":
+            self.flows = [
+                FlowAlignment(filters // 2, name=f"flow_{i + 1}", dtype=dtype)
+                for i in range(3)
+            ]
+        self.fuse = ConvBlock(filters, 3, name="fuse", dtype=dtype)
+
+    def build(self, input_shapes):
+        if input_shapes[-1][-1] != self.filters:
+            raise ValueError(
+                f"The context must have filters={self.filters} channels. "
+                f"Received: {input_shapes[-1][-1]}"
+            )
+        for i, shape in enumerate(input_shapes[:3]):
+            level_shape = (*shape[:-1], self.filters)
+            self.laterals[i].build(shape)
+            self.smooths[i].build(level_shape)
+            if self.alignment == "flow":
+                self.flows[i].build(level_shape, level_shape)
+        self.fuse.build((*input_shapes[0][:-1], 4 * self.filters))
+        self.built = True
+
+    def call(self, features, training=False):
+        levels = self.top_down(features, training=training)
+        smooth = [
+            block(level, training=training)
+            for block, level in zip(self.smooths, levels, strict=False)
+        ]
+        finest = smooth[0]
+        aligned = [resize_like(level, finest) for level in (*smooth[1:], levels[3])]
+        merged = ops.concatenate([finest, *aligned], axis=-1)  # (B, H/4, W/4, 4 C)
+        return self.fuse(merged, training=training)  # (B, H/4, W/4, C)
+
+    def top_down(self, features, training=False) -> list:
+        """Return the four levels before smoothing, finest first."""
+        levels = [features[3]]
+        for i in (2, 1, 0):
+            lateral = self.laterals[i](features[i], training=training)
+            if self.alignment == "flow":
+                coarse = self.flows[i](lateral, levels[0])
+            else:
+                coarse = resize_like(levels[0], lateral)
+            levels.insert(0, lateral + coarse)  # (B, H_i, W_i, C)
+        return levels
+
+    def compute_output_shape(self, input_shapes):
+        return (*input_shapes[0][:-1], self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "alignment": self.alignment,
+        }

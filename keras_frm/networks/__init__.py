@@ -1,0 +1,1 @@
+"""Networks: how layers are put together, and the weights that others trained."""

@@ -1,0 +1,150 @@
+"""The operations of a graph, computing as the kernels of an int8 file do."""
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from keras_frm.graph.convolutions import Convolution
+from keras_frm.graph.graph import Call, tensors_in
+from keras_frm.quantization.equalize import multiplies_back
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.quantized_entry import QuantizedEntry
+from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
+from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
+from keras_frm.quantization.layers.quantized_resize import QuantizedResize
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.plan import Plan
+
+
+class IntegerArithmetic:
+    """What takes the place of each operation, and what clips its result.
+
+    A kernel of an int8 file multiplies and adds integers and rounds once, to the
+    numbers of its result's range. The layers here give those numbers, the layer of the
+    range clips them. What has no layer here computes in float and is rounded by its
+    range: the same numbers for activations and for sums, which round nothing; for
+    others (differences, local poolings), all but those next to the middle of two steps.
+
+    Args:
+        plan: Which tensors of a graph have ranges.
+        ranges: Name of a range -> the layer that clips to it.
+    """
+
+    def __init__(self, plan: Plan, ranges: Mapping[str, FakeQuant]):
+        self.plan = plan
+        self.ranges = ranges
+        self._layers: dict[keras.Operation | str, keras.layers.Layer] = {}
+        self._grids: dict[str, tuple] = {}
+        self._members = {
+            id(tensor): number
+            for tensors in plan.tensors().values()
+            for number, tensor in enumerate(tensors)
+        }
+
+    def rounded(self, x, tensor):
+        """Round a tensor of the new graph, as `round_tensors` asks for.
+
+        Args:
+            x: The tensor.
+            tensor: The one of the plan's graph that it stands for.
+        """
+        name = self.plan.range_of(tensor)
+        layer, grid = self.ranges[name], self._grid(name, x)
+        if id(tensor) not in self.plan.integer:
+            x = self._layer(f"{self.plan.name_of(tensor)}.entry", _entry)(x, grid[2])
+        if isinstance(layer, MovingRange):
+            return layer(x, grid, member=self._members[id(tensor)])
+        return layer(x, grid)
+
+    def kernel_of(self, call: Call) -> Callable:
+        """Return what takes the place of a call's operation."""
+        operation = call.operation
+        if isinstance(operation, keras.layers.LayerNormalization):
+            return self._normalization_of(call)
+        make = _maker_of(call) if self.plan.is_integer(call) else None
+        if make is None:
+            return operation
+        layer = self._layer(operation, make)
+        names = [self.plan.range_of(tensor) for tensor in call.inputs]
+        if make in (QuantizedKernel.of, _product):  # the others keep their input's
+            names.append(self.plan.result_range(call))
+
+        def run(*args, **kwargs):
+            inputs = tensors_in((args, kwargs))
+            return layer(*inputs, *(self._grid(name, inputs[0])[2] for name in names))
+
+        return run
+
+    def _normalization_of(self, call):
+        """Return what takes the place of a LayerNormalization."""
+        operation, (tensor,), unit = call.operation, call.inputs, 1.0
+        scale = self.plan.graph.maker(tensor)
+        if scale is not None and multiplies_back(scale.operation):
+            (tensor,), unit = scale.inputs, float(np.min(scale.operation.gamma))
+        is_rounded = id(tensor) in self.plan.integer
+        if not is_rounded or not _is_usual(operation, len(tensor.shape)):
+            return operation
+        name = self.plan.range_of(tensor)
+        layer = self._layer(operation, lambda _: QuantizedLayerNorm.of(operation, unit))
+        return lambda x, **_: layer(x, self._grid(name, x)[2])
+
+    def _layer(self, key, make):
+        """Return the layer of an operation or a name, one for all calls."""
+        if key not in self._layers:
+            self._layers[key] = make(key)
+        return self._layers[key]
+
+    def _grid(self, name, x):
+        """Return smallest and largest number of a range and their distance.
+
+        Once for all who need them: a training step moves the range, and all of the
+        step is to see the same one.
+        """
+        if name not in self._grids:
+            self._grids[name] = self.ranges[name](x, only_grid=True)
+        return self._grids[name]
+
+
+def _is_usual(norm, rank):
+    """Return whether a LayerNormalization is over the channels, scales and shifts."""
+    axes = {axis % rank for axis in np.ravel(norm.axis)}
+    plain = norm.scale and norm.center and not getattr(norm, "rms_scaling", False)
+    return plain and axes == {rank - 1}
+
+
+def _maker_of(call):
+    """Return what makes a layer on integers of an operation, None without one."""
+    operation, kind = call.operation, type(call.operation).__name__
+    ranks = [len(tensor.shape) for tensor in call.inputs]
+    if isinstance(operation, Convolution):
+        return QuantizedKernel.of
+    if kind == "Multiply" and ranks == ranks[:1] * 2:  # of two tensors of one rank
+        return _product
+    if kind == "Resize" and operation.interpolation == "bilinear":
+        return _resize
+    return _pooling if kind == "GlobalAveragePooling2D" else None
+
+
+def _entry(name):
+    """Return a layer for a tensor that comes in float."""
+    return QuantizedEntry(name=name, dtype="float32")
+
+
+def _product(operation):
+    """Return a layer for an operation that multiplies."""
+    return QuantizedMultiply(name=operation.name, dtype="float32")
+
+
+def _pooling(operation):
+    """Return a layer for one that averages over all positions."""
+    return QuantizedGlobalPooling(
+        operation.keepdims, name=operation.name, dtype="float32"
+    )
+
+
+def _resize(operation):
+    """Return a layer for an operation that resizes."""
+    return QuantizedResize(operation.size, name=operation.name, dtype="float32")

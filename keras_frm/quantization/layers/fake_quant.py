@@ -1,0 +1,97 @@
+"""A tensor as an int8 file will hold it."""
+
+import keras
+
+from keras_frm.quantization.layers.integer_grid import grid_of
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class FakeQuant(keras.layers.Layer):
+    """Round a tensor to the 256 numbers of its range.
+
+    Args:
+        minimum: Smallest number of the range; widened to 0 if above it.
+        maximum: Largest number of the range; widened to 0 if below it.
+        symmetric: Whether the range is widened to have zero in its middle, as engines
+            without zero points need it; it has 255 numbers then.
+
+    Call arguments:
+        x: (B, ..., C), floating point.
+        grid: What `only_grid` gave, where it was asked for; else the layer's own.
+        only_grid: Whether the result is not `x`, rounded, but the smallest number of
+            the range, the largest and their distance, scalars in float32.
+
+    Output: as `x`. Gradients pass where the input is inside the range.
+
+    Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference, 2018, eq. 12.
+
+    Example:
+    >>> x = keras.ops.array([[-1.0, 0.1, 0.5, 9.0]])
+    >>> keras.ops.convert_to_numpy(FakeQuant(0.0, 2.55)(x)).round(2).tolist()
+    [[0.0, 0.10000000149011612, 0.5, 2.549999952316284]]
+    """
+
+    def __init__(
+        self, minimum: float, maximum: float, symmetric: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        low, high = min(float(minimum), 0.0), max(float(maximum), 0.0)
+        if symmetric:
+            low, high = -max(-low, high), max(-low, high)
+        self.initial_range = (low, high)
+        self.symmetric = symmetric
+
+    def build(self, input_shape):
+        low, high = self.initial_range
+        self.minimum = self._add_end(low, "minimum")
+        self.maximum = self._add_end(high, "maximum")
+        self.built = True
+
+    def _add_end(self, value, name, shape=()):
+        """Return a new variable for one end of the range."""
+        return self.add_weight(
+            shape=shape,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            dtype="float32",  # half precision would round the range
+            autocast=False,
+            name=name,
+        )
+
+    def ends(self) -> tuple:
+        """Return the ends that the range is to have: scalar tensors.
+
+        Those it has are next to them, see `grid`.
+        """
+        return self.minimum, self.maximum
+
+    def grid(self) -> tuple:
+        """Return smallest and largest number and their distance: scalar tensors."""
+        return grid_of(*self.ends(), self.symmetric)
+
+    def step(self):
+        """Return the distance of the range's numbers: a scalar tensor."""
+        return self.grid()[2]
+
+    def call(self, x, grid=None, only_grid=False):
+        if only_grid:
+            return self.grid()
+        low, high, _ = grid or self.grid()
+        return keras.quantizers.fake_quant_with_min_max_vars(
+            x, low, high, num_bits=8, narrow_range=self.symmetric
+        )
+
+    def compute_output_spec(self, x, grid=None, only_grid=False, **kwargs):
+        if only_grid:
+            return tuple(keras.KerasTensor((), dtype="float32") for _ in range(3))
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        minimum, maximum = self.initial_range
+        return {
+            **super().get_config(),
+            "minimum": minimum,
+            "maximum": maximum,
+            "symmetric": self.symmetric,
+        }

@@ -1,0 +1,98 @@
+"""A LayerNormalization that computes the same number on every machine."""
+
+import keras
+import tensorflow as tf
+
+from keras_frm.quantization.layers.integer_grid import round_to
+
+_ROOT_STEPS = 3
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class QuantizedLayerNorm(keras.layers.Layer):
+    """Normalise integers over their channels, in float without a choice.
+
+    LayerNormalization is float inside an int8 file. Its last bit depends on the order
+    of its sums and on the processor's square root, and the rounding behind it makes a
+    whole step of that bit now and then. Here the sums are sums of integers, exact
+    while they are below 2^24, in any order; the root comes from divisions and
+    additions, which IEEE 754 leaves no choice.
+
+    Args:
+        unit: The input's numbers are multiples of `unit` times `step`. A power of two.
+        epsilon: Added to the variance.
+
+    Call arguments:
+        x: (B, ..., C), multiples of `unit` times `step`.
+        step: A scalar.
+
+    Output: as `x`. Gradients are those of `keras.layers.LayerNormalization`.
+
+    Source: Ba et al., Layer Normalization, 2016; the root by Heron's method.
+
+    Example:
+    >>> layer = QuantizedLayerNorm()
+    >>> layer(keras.ops.array([[0.5, 1.5]]), step=0.5).numpy().round(3).tolist()
+    [[-0.9980000257492065, 0.9980000257492065]]
+    """
+
+    def __init__(self, unit: float = 1.0, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.unit = unit
+        self.epsilon = epsilon
+
+    @classmethod
+    def of(cls, layer, unit: float = 1.0) -> "QuantizedLayerNorm":
+        """Return a layer of the same function as a built `LayerNormalization`.
+
+        Args:
+            layer: One over the last axis, with scale and offset.
+            unit: See the class.
+        """
+        new = cls(unit, layer.epsilon, name=layer.name, dtype="float32")
+        new.build(layer.get_build_config()["input_shape"])
+        new.set_weights(layer.get_weights())
+        return new
+
+    def unrounded(self) -> keras.layers.LayerNormalization:
+        """Return the layer that this one was made of, with the weights of now."""
+        new = keras.layers.LayerNormalization(
+            epsilon=self.epsilon, name=self.name, dtype="float32"
+        )
+        new.build((None, *self.gamma.shape))
+        new.set_weights(self.get_weights())
+        return new
+
+    def build(self, x_shape, step_shape=None):
+        self.gamma = self.add_weight(
+            shape=(x_shape[-1],), initializer="ones", name="gamma"
+        )
+        self.beta = self.add_weight(
+            shape=(x_shape[-1],), initializer="zeros", name="beta"
+        )
+        self.built = True
+
+    def call(self, x, step):
+        step = tf.cast(step, tf.float32) * self.unit
+        x = round_to(x, 1.0 / step, 1.0)  # integers
+        share = 1.0 / x.shape[-1]
+        mean = tf.reduce_sum(x, -1, keepdims=True) * share  # (B, ..., 1)
+        square = tf.reduce_sum(tf.square(x), -1, keepdims=True) * share  # (B, ..., 1)
+        variance = square - tf.square(mean) + self.epsilon / tf.square(step)
+        # Not by 1 / root: TensorFlow approximates reciprocals.
+        return (x - mean) * (self.gamma / _root(variance)) + self.beta
+
+    def compute_output_spec(self, x, step):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "unit": self.unit, "epsilon": self.epsilon}
+
+
+def _root(x):
+    """Return the square root of positive numbers, by exact operations."""
+    # Processors agree on the root as far as this.
+    root = tf.stop_gradient(tf.round(tf.sqrt(x) * 4.0)) * 0.25 + 0.25
+    for _ in range(_ROOT_STEPS):
+        root = (root + x / root) * 0.5
+    return root

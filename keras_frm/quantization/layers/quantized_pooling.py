@@ -1,0 +1,45 @@
+"""The mean of a map as an int8 file computes it."""
+
+import keras
+import tensorflow as tf
+
+from keras_frm.quantization.layers.integer_grid import round_to
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class QuantizedGlobalPooling(keras.layers.Layer):
+    """Average integers over all positions, and round the mean.
+
+    Args:
+        keepdims: Whether height and width stay, as 1.
+
+    Call arguments:
+        x: (B, H, W, C), multiples of `step`.
+        step: Distance of the numbers, a scalar.
+
+    Output: (B, C) or (B, 1, 1, C), multiples of `step`. Gradients pass the rounding.
+
+    Example:
+    >>> x = keras.ops.reshape(keras.ops.array([0.5, 0.5, 0.5, 1.5]), (1, 2, 2, 1))
+    >>> QuantizedGlobalPooling()(x, step=0.5).numpy().tolist()
+    [[1.0]]
+    """
+
+    def __init__(self, keepdims: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.keepdims = keepdims
+
+    def build(self, x_shape, step_shape=None):
+        self.built = True
+
+    def call(self, x, step):
+        sums = tf.reduce_sum(x / step, (1, 2), keepdims=self.keepdims)
+        return round_to(sums, 1.0 / (x.shape[1] * x.shape[2]), step)
+
+    def compute_output_spec(self, x, step):
+        size = (1, 1) if self.keepdims else ()
+        shape = (x.shape[0], *size, x.shape[3])
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "keepdims": self.keepdims}

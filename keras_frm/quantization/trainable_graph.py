@@ -1,0 +1,74 @@
+"""A graph that rounds as an int8 file does, and whose kernels and ranges train."""
+
+from collections.abc import Callable, Collection, Sequence
+
+import keras
+import numpy as np
+
+from keras_frm.graph.graph import Graph
+from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.quantization.calibrate import calibrate
+from keras_frm.quantization.equalize import equalize_channels
+from keras_frm.quantization.fake_quantize import round_tensors
+from keras_frm.quantization.integer_arithmetic import IntegerArithmetic
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.plan import Plan
+
+CALIBRATION_IMAGES = 100
+
+
+def trainable_graph(
+    graph: keras.Model,
+    images: Sequence[np.ndarray],
+    *,
+    unchanged: Collection[str] = (),
+    keep_float: Sequence[str] = (),
+    symmetric: bool = False,
+    freeze_after: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> keras.Model:
+    """Bring channels to one size, measure ranges, and round kernels and tensors.
+
+    Args:
+        graph: A Functional model of primitive layers, rewritten for integers.
+        images: Arrays (H, W, 3), RGB in [0, 255], at the graph's size.
+        unchanged: Names of operations that must take the numbers they take now.
+        keep_float: Names of operations to leave in float; `*` stands for anything.
+        symmetric: Whether zero is in the middle of every range.
+        freeze_after: Training steps after which the ranges stay; None for never.
+        progress: Called with the number of images done and None.
+
+    Returns:
+        A Functional model with `QuantizedKernel` and `MovingRange` layers.
+
+    Raises:
+        ValueError: A tensor is not finite, an operation has no rule, or no operation
+            has a name of `keep_float`.
+    """
+    graph = equalize_channels(graph, images, unchanged)
+    plan = Plan(Graph(graph), keep_float)
+    plan.check_names()
+    ranges = calibrate(graph, plan, images, progress)
+    layers = {
+        name: _range_layer(name, ranges[name], plan, tensors, symmetric, freeze_after)
+        for name, tensors in plan.tensors().items()
+    }
+    arithmetic = IntegerArithmetic(plan, layers)
+    return round_tensors(graph, plan, arithmetic.rounded, arithmetic.kernel_of)
+
+
+def read_besides(model: keras.Model) -> list[str]:
+    """Return the operations whose input more than a model's network reads."""
+    # The embedding head takes the classifier's input too.
+    return ["classifier"] if isinstance(model, SegmentationModel) else []
+
+
+def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):
+    """Return the layer that rounds all tensors of one range."""
+    options = {"symmetric": symmetric, "name": f"{name}.range"}
+    if name in plan.fixed:
+        return FakeQuant(*ends, **options)
+    return MovingRange(
+        *ends, members=len(tensors), freeze_after=freeze_after, **options
+    )

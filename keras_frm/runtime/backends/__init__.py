@@ -1,0 +1,1 @@
+"""Interpreters of model files, one a file."""

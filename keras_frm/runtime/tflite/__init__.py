@@ -1,0 +1,1 @@
+"""What a .tflite file must be like before an interpreter sees it."""
