@@ -4,6 +4,7 @@
 device can use the runtime without Keras or TensorFlow.
 """
 
+import contextlib
 import importlib
 import sys
 
@@ -113,4 +114,5 @@ def __dir__() -> list[str]:
 
 # Who has imported Keras can load models with it; who has not pays nothing here.
 if "keras" in sys.modules:
-    register_classes()
+    with contextlib.suppress(ImportError):  # a device may have Keras and no TensorFlow
+        register_classes()
