@@ -45,9 +45,6 @@ def draw_sky(view: View) -> None:
     canvas.pixels[: len(upscaled)] = upscaled[: canvas.height, : canvas.width]
 
 
-_COARSE = 8  # Canvas pixels for one of the sky, which is smooth.
-
-
 def draw_skyline(view: View, greenness: float) -> None:
     """Draw distant houses and trees all along the horizon.
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_frm.scenes.canvas import TRAIN_ID
 from keras_frm.scenes.view import Item, View
+from keras_frm.scenes.weighted import random_row
 
 _POLE, _SIGNAL, _SIGN = (
     TRAIN_ID[name] for name in ("pole", "traffic light", "traffic sign")
@@ -77,14 +78,16 @@ def draw_signal(view: View, item: Item) -> None:
         if item.kind == "away":
             continue
         for slot, (lamp, _) in enumerate(_LAMPS):
-            # Lamps shine by themselves: no shading, only haze.
-            clear = view.light.clearness(item.z) if slot == lit else 0.0
-            glow = np.array(lamp) * clear + view.light.skyline * (1 - clear) * clear
-            dark = view.light.shade_upright(np.array(lamp) * 0.25, item.z)
+            if slot == lit:
+                # It shines by itself: no shading, only haze.
+                clear = view.light.clearness(item.z)
+                colour = (
+                    np.array(lamp) * clear + view.light.skyline * (1 - clear) * clear
+                )
+            else:
+                colour = view.light.shade_upright(np.array(lamp) * 0.25, item.z)
             centre = _pixels(view, item, np.array([across, middle + 0.31 * (1 - slot)]))
-            radius = 0.12 * view.camera.scale(item.z)
-            colour = glow if slot == lit else dark
-            view.canvas.disc(centre, radius, colour, _SIGNAL)
+            view.canvas.disc(centre, 0.12 * view.camera.scale(item.z), colour, _SIGNAL)
 
 
 def draw_sign(view: View, item: Item) -> None:
@@ -93,8 +96,7 @@ def draw_sign(view: View, item: Item) -> None:
     colour = _draw_pole(view, item, item.height, 0.04)
     top = item.height
     for _ in range(rng.integers(1, 3)):
-        kind = _SIGNS[rng.choice(len(_SIGNS), p=[row[0] for row in _SIGNS])]
-        _, outline, size, *colours = kind
+        _, outline, size, *colours = random_row(rng, _SIGNS)
         size = np.array(size) * rng.uniform(0.85, 1.15)
         middle = np.array([rng.uniform(-0.03, 0.03), top - size[1]])
         border, field, glyph = (

@@ -20,6 +20,7 @@ from keras_frm.scenes.structures import (
 )
 from keras_frm.scenes.traffic import random_lanes, sidewalk_life, traffic
 from keras_frm.scenes.view import Item, Road
+from keras_frm.scenes.weighted import random_row
 
 _LAST = 95.0  # Metres; what is farther is left to the skyline.
 
@@ -66,12 +67,12 @@ _BARRIERS = {  # what: drawing function, lowest and highest, thickness
     "fence": (draw_fence, (0.9, 1.9), 0.1),
     "hedge": (draw_hedge, (0.9, 2.2), 0.9),
 }
-# (drawing function, heights, thickness), weight: what stands at the kerb.
+# weight, drawing function, heights, thickness: what stands at the kerb
 _POSTS = (
-    ((draw_lamp_post, (5.5, 9.0), 0.16), 0.38),
-    ((draw_sign, (2.4, 3.4), 0.3), 0.32),
-    ((draw_bare_pole, (0.9, 1.1), 0.14), 0.14),
-    ((draw_bare_pole, (6.0, 9.0), 0.26), 0.16),
+    (0.38, draw_lamp_post, (5.5, 9.0), 0.16),
+    (0.32, draw_sign, (2.4, 3.4), 0.3),
+    (0.14, draw_bare_pole, (0.9, 1.1), 0.14),
+    (0.16, draw_bare_pole, (6.0, 9.0), 0.26),
 )
 
 
@@ -86,8 +87,7 @@ class Layout(NamedTuple):
 
 def random_layout(rng: np.random.Generator) -> Layout:
     """Draw a district and furnish a street of it."""
-    weights = [district.weight for district in _DISTRICTS]
-    district = _DISTRICTS[rng.choice(len(_DISTRICTS), p=weights)]
+    district = random_row(rng, _DISTRICTS)
     lanes = random_lanes(rng, district.lanes, district.parking)
     road = Road(
         offset=-lanes.camera,
@@ -185,8 +185,7 @@ def _kerbside(rng, district, road, edge, crossing) -> list[Item]:
             z += 10 / district.trees * rng.uniform(0.5, 1.4)
     z = rng.uniform(5, 16)
     while z < 70:
-        row = _POSTS[rng.choice(len(_POSTS), p=[weight for _, weight in _POSTS])]
-        draw, heights, width = row[0]
+        _, draw, heights, width = random_row(rng, _POSTS)
         line = edge + side * rng.uniform(0.35, 0.8)
         items.append(_post(road, draw, line, z, rng.uniform(*heights), width))
         z += rng.uniform(5, 22)

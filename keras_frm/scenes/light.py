@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from keras_frm.scenes.weighted import random_row
+
 
 @dataclass(frozen=True)
 class Light:
@@ -76,9 +78,9 @@ _CONDITIONS = (
 
 def random_light(rng: np.random.Generator) -> Light:
     """Draw a time of day and a weather."""
-    weights = [row[0] for row in _CONDITIONS]
-    row = _CONDITIONS[rng.choice(len(_CONDITIONS), p=weights)]
-    _, elevation, sunlight, ambient, zenith, skyline, visibility, clouds = row
+    _, elevation, sunlight, ambient, zenith, skyline, visibility, clouds = random_row(
+        rng, _CONDITIONS
+    )
     height = np.radians(rng.uniform(*elevation))
     azimuth = rng.uniform(-np.pi, np.pi)
     across = np.cos(height)

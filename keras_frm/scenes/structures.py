@@ -139,13 +139,9 @@ def _draw_roof(view: View, item: Item) -> None:
     if ridge[0, 2] > ridge[1, 2]:
         corners, ridge = corners[[3, 2, 1, 0]], ridge[::-1]
     normal = 0.8 * UP + 0.4 * np.array([-np.sign(item.x), 0, -0.5])
-    faces = (
-        (corners[[0, 3]], 0.95),
-        (corners[[1, 2]], 0.95),
-    )
-    for eave, shade in faces:
+    for eave in (corners[[0, 3]], corners[[1, 2]]):
         polygon = clip_near(np.array([eave[0], eave[1], ridge[1], ridge[0]]), _NEAR)
-        _draw_flat(view, polygon, tiles * shade, normal)
+        _draw_flat(view, polygon, tiles * 0.95, normal)
     gable = clip_near(np.array([corners[0], corners[1], ridge[0]]), _NEAR)
     _draw_flat(view, gable, tiles * 1.25, np.array([0, 0, -1.0]))
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from keras_frm.scenes.weighted import random_row
+
 _TILE = 256
 
 
@@ -108,7 +110,7 @@ _WALLS = (
 
 def random_wall_colour(rng: np.random.Generator) -> np.ndarray:
     """Draw the colour of plaster, stone or brick."""
-    base = _WALLS[rng.choice(len(_WALLS), p=[row[0] for row in _WALLS])][1]
+    base = random_row(rng, _WALLS)[1]
     colour = np.array(base) * rng.uniform(0.75, 1.15) + rng.normal(0, 8, 3)
     return np.clip(colour, 20, 240)
 
@@ -141,7 +143,7 @@ _FENCE_COLOURS = ((55, 60, 58), (120, 92, 64), (205, 202, 196), (126, 130, 130))
 
 def fence(rng: np.random.Generator, length: float, height: float, shape) -> Texture:
     """Paint a fence with holes; metres, (rows, columns)."""
-    _, post, gap, rails, share = _FENCES[rng.choice(4, p=[row[0] for row in _FENCES])]
+    _, post, gap, rails, share = random_row(rng, _FENCES)
     rows, columns = shape
     texel = length / columns  # metres
     across = (np.arange(columns) + 0.5) * texel
