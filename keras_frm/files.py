@@ -1,13 +1,88 @@
-"""Write files that are there whole or not at all."""
+"""Read files, and write them so that they are there whole or not at all."""
 
 import contextlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+_MAX_FILE_BYTES = 512 * 2**20
+
+
+class DataError(ValueError):
+    """What is wrong with a data file, in one line; `path` if it cannot be read."""
+
+    def __init__(self, message: str, path: str | os.PathLike | None = None):
+        super().__init__(message)
+        self.path = path
+
+
+def data_error(error: BaseException) -> DataError | None:
+    r"""Find the DataError behind an exception of TensorFlow.
+
+    tf.data turns what a reader raises into its own exception, whose text holds our
+    line among others.
+
+    Args:
+        error: What iterating, `fit` or `evaluate` raised.
+
+    Returns:
+        The DataError with its one line, None where a file was not the cause.
+
+    Example:
+    >>> data_error(RuntimeError("{{node}} DataError: 'a.png' is empty.\nTraceback"))
+    DataError("'a.png' is empty.")
+    >>> data_error(RuntimeError("out of memory")) is None
+    True
+    """
+    if isinstance(error, DataError):
+        return error
+    found = re.search(r"\bDataError: (.+)", str(error))
+    return DataError(found[1]) if found else None
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """Return a file's content; a FIFO or a device is no file.
+
+    Args:
+        path: The file, of up to 512 MB.
+
+    Raises:
+        DataError: There is no such file, or it is empty, too large or not readable.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise DataError(f"There is no file '{path}'. Check the path.", path)
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise unreadable(path, f"it is over {_MAX_FILE_BYTES >> 20} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error.strerror) from error
+    if not data:
+        raise unreadable(path, "it is empty")
+    return data
+
+
+def unreadable(path: str | os.PathLike, reason: object) -> DataError:
+    """Return the one line for a file that cannot be read.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+
+    Example:
+    >>> unreadable("a.png", "it is empty")
+    DataError("Cannot read 'a.png': it is empty. Replace or remove the file.")
+    """
+    reason = " ".join(str(reason).split())
+    return DataError(
+        f"Cannot read '{path}': {reason}. Replace or remove the file.", path
+    )
 
 
 @contextlib.contextmanager

@@ -137,7 +137,7 @@ def main():
     print("files", dict(fuzz(*run, options.files, options.models, segment)))
     if options.image:
         # Devices have no Pillow, which this needs.
-        from keras_frm.data.reading import read_image
+        from keras_frm.images.reading import read_image
 
         whole = Segmenter(options.models[0])
 

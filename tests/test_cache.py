@@ -15,7 +15,8 @@ from data_files import write_folder, write_image, write_mask
 from keras_frm.data import listing as listing_module
 from keras_frm.data.examples import file_examples
 from keras_frm.data.folder import find_pairs
-from keras_frm.data.reading import DataError, read_pair
+from keras_frm.data.reading import read_pair
+from keras_frm.files import DataError
 
 COUNT = 5
 

@@ -3,7 +3,7 @@ import pytest
 from data_files import write_folder, write_image, write_mask
 
 from keras_frm.data.check import check_data
-from keras_frm.data.reading import DataError
+from keras_frm.files import DataError
 
 
 def test_sound_folder(tmp_path):

@@ -5,8 +5,8 @@ from PIL import Image
 
 from keras_frm.data import bdd100k, camvid, cityscapes, folder
 from keras_frm.data.class_file import read_class_file
-from keras_frm.data.reading import DataError
 from keras_frm.data.sources import SOURCES, find_pairs
+from keras_frm.files import DataError
 
 
 def city(root, name, endings, split="val", town="bonn"):

@@ -7,8 +7,8 @@ from data_files import write_folder, write_image, write_mask
 
 from keras_frm.data import examples
 from keras_frm.data.examples import resize_pair
-from keras_frm.data.pipeline import data_error, load_dataset
-from keras_frm.data.reading import DataError
+from keras_frm.data.pipeline import load_dataset
+from keras_frm.files import DataError, data_error
 from keras_frm.labels import CITYSCAPES
 
 

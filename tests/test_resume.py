@@ -20,7 +20,7 @@ from resumable_training import EPOCHS, STEPS
 from test_cli import SMALL, camvid, keras_frm  # noqa: F401
 from tiny import batch, toy_model
 
-from keras_frm.data.reading import DataError
+from keras_frm.files import DataError
 from keras_frm.labels import CITYSCAPES, numbered_labels
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU

@@ -11,7 +11,8 @@ from data_files import CLASSES, write_folder, write_image, write_mask
 
 from keras_frm.data import listing
 from keras_frm.data.order import Order
-from keras_frm.data.pipeline import data_error, load_dataset
+from keras_frm.data.pipeline import load_dataset
+from keras_frm.files import data_error
 
 CROP = (9, 11)
 

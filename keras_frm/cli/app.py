@@ -91,7 +91,7 @@ def error_line(error: Exception) -> str | None:
         return missing_module_message(error) or str(error)
     if isinstance(error, (ValueError, OSError)):
         return str(error).strip().partition("\n")[0]
-    from keras_frm.data.pipeline import data_error
+    from keras_frm.files import data_error
 
     found = data_error(error)
     return None if found is None else str(found)

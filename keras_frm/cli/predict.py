@@ -132,8 +132,8 @@ def _image_files(source):
 
 def _predict_images(files, out, segment, labels, masks):
     """Write the overlay, and the mask if wanted, of each image."""
-    from keras_frm.data.reading import read_image
     from keras_frm.files import write_png
+    from keras_frm.images.reading import read_image
     from keras_frm.runtime.draw import overlay_with_legend
 
     with progress_bar("predicting") as progress:

@@ -36,7 +36,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.data.reading.DataError: There is no folder '/nowhere/leftImg8bit/val'...
+    keras_frm.files.DataError: There is no folder '/nowhere/leftImg8bit/val'...
     """
     root = Path(root).expanduser()
     layout = (

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from keras_frm.data.reading import DataError
+from keras_frm.files import DataError
 from keras_frm.labels import IGNORE_LABEL, LabelSet
 
 _HEADER = ["id", "name", "r", "g", "b"]

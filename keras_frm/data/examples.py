@@ -10,8 +10,9 @@ import numpy as np
 
 from keras_frm.data.cache import ExampleCache
 from keras_frm.data.listing import Listing, Pair
-from keras_frm.data.reading import DataError, image_size
+from keras_frm.files import DataError
 from keras_frm.images import resize_image
+from keras_frm.images.reading import image_size
 from keras_frm.labels import CITYSCAPES, LabelSet
 
 _SCENE_SIZE = (256, 512)

@@ -11,7 +11,7 @@ from keras_frm.data.listing import (
     match,
     require_folder,
 )
-from keras_frm.data.reading import DataError
+from keras_frm.files import DataError
 
 CLASS_FILE = "classes.csv"
 
@@ -37,7 +37,7 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "train")
     Traceback (most recent call last):
-    keras_frm.data.reading.DataError: There is no folder '/nowhere/images/train'...
+    keras_frm.files.DataError: There is no folder '/nowhere/images/train'...
     """
     root = Path(root).expanduser()
     below = "" if split in (None, "all") else split

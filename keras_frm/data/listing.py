@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.reading import DataError, read_pair
+from keras_frm.data.reading import read_pair
+from keras_frm.files import DataError
 from keras_frm.labels import LabelSet
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")

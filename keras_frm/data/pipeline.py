@@ -1,6 +1,5 @@
 """From files or synthetic scenes to batches: a `tf.data.Dataset` for training."""
 
-import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,7 +7,6 @@ import tensorflow as tf
 from keras_frm.data.augmentation import augment as augment_pair
 from keras_frm.data.examples import file_examples, scene_examples
 from keras_frm.data.order import Order
-from keras_frm.data.reading import DataError
 from keras_frm.data.sources import find_pairs
 from keras_frm.presets import PRESETS
 
@@ -81,7 +79,7 @@ def load_dataset(
     Raises:
         ValueError: An argument is wrong or missing.
         DataError: The files are not where they should be. What is wrong inside a
-            file shows while iterating: see `data_error`.
+            file shows while iterating: see `keras_frm.files.data_error`.
 
     Example:
     >>> load_dataset("kitti", "data", "train", batch_size=2)
@@ -138,27 +136,3 @@ def load_dataset(
     if first_step is not None:
         dataset.files_of = lambda step: [examples.name(i) for i in order.batch(step)]
     return dataset
-
-
-def data_error(error: BaseException) -> DataError | None:
-    r"""Find the DataError behind an exception of TensorFlow.
-
-    tf.data turns what a reader raises into its own exception, whose text holds our
-    line among others.
-
-    Args:
-        error: What iterating, `fit` or `evaluate` raised.
-
-    Returns:
-        The DataError with its one line, None where a file was not the cause.
-
-    Example:
-    >>> data_error(RuntimeError("{{node}} DataError: 'a.png' is empty.\nTraceback"))
-    DataError("'a.png' is empty.")
-    >>> data_error(RuntimeError("out of memory")) is None
-    True
-    """
-    if isinstance(error, DataError):
-        return error
-    found = re.search(r"\bDataError: (.+)", str(error))
-    return DataError(found[1]) if found else None

@@ -1,29 +1,20 @@
-"""Images and masks from disk, checked: a bad file is one clear error, never a crash."""
+"""Masks and pairs from disk, checked: a bad file is one clear error, never a crash."""
 
 import io
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from keras_frm.data.mask_ids import map_colours, map_ids
+from keras_frm.files import DataError, read_bytes, unreadable
+from keras_frm.images.reading import read_image
 from keras_frm.labels import LabelSet
 
-# Formats that Pillow may open: the fewer decoders, the smaller the attack surface.
-_IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+# What Pillow may open: the fewer decoders, the smaller the attack surface.
 _MASK_FORMATS = ("PNG", "BMP")
-_MAX_FILE_BYTES = 512 * 2**20
 _SHOWN_VALUES = 8
-
-
-class DataError(ValueError):
-    """What is wrong with a data file, in one line; `path` if it cannot be read."""
-
-    def __init__(self, message: str, path: str | Path | None = None):
-        super().__init__(message)
-        self.path = path
 
 
 class SizeMismatchError(DataError):
@@ -36,44 +27,6 @@ class UnknownIdsError(DataError):
     def __init__(self, message: str, values: tuple):
         super().__init__(message)
         self.values = values
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as RGB.
-
-    The orientation tag of EXIF is ignored on purpose: masks are painted on the
-    stored pixels, and a rotation of the image alone would part the two.
-
-    Args:
-        path: A PNG, JPEG, BMP or WebP file.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        DataError: The file is missing, empty, truncated or not an image.
-
-    Example:
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "red.png")
-    >>> Image.new("RGB", (4, 2), (255, 0, 0)).save(path)
-    >>> read_image(path).shape, read_image(path)[0, 0].tolist()
-    ((2, 4, 3), [255, 0, 0])
-    """
-    data = _read_bytes(path)
-    # The header alone: refuses what is no image and what would decode to gigabytes.
-    kind = _open(path, data, _IMAGE_FORMATS).format
-    if kind == "JPEG" and not _has_end_of_jpeg(data):
-        raise _unreadable(path, "it is truncated")
-    # OpenCV decodes large JPEGs in half of Pillow's time.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
-    except cv2.error as error:
-        raise _unreadable(path, error.err) from error
-    if bgr is None:
-        raise _unreadable(path, "its pixel data is damaged or truncated")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def read_mask(
@@ -165,15 +118,9 @@ def read_pair(
     return pixels, mask
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Read the size of an image, (height, width) in pixels, from its header."""
-    with _open(path, _read_bytes(path), _IMAGE_FORMATS) as image:
-        return image.height, image.width
-
-
 def _read_stored_mask(path: str | Path) -> np.ndarray:
     """Return what a mask stores: (H, W) integers or (H, W, 3) uint8 colours."""
-    data = _read_bytes(path)
+    data = read_bytes(path)
     # Readers scale 1, 2 and 4 bit grey to 0..255, or do not: the ids are ambiguous.
     if data.startswith(b"\x89PNG") and data[25:26] == b"\0" and data[24] < 8:
         raise DataError(
@@ -190,7 +137,7 @@ def _read_stored_mask(path: str | Path) -> np.ndarray:
             if image.mode in ("RGB", "RGBA"):
                 return np.array(image.convert("RGB"))  # (H, W, 3)
         except Exception as error:  # damaged files raise almost anything in Pillow
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         raise DataError(
             f"Mask '{path}' has the pixel type '{image.mode}'. Save it as 8 or 16 "
             "bit grey, as palette or as RGB.",
@@ -198,50 +145,16 @@ def _read_stored_mask(path: str | Path) -> np.ndarray:
         )
 
 
-def _read_bytes(path: str | Path) -> bytes:
-    """Return a file's content; a FIFO or a device is no file."""
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise DataError(f"There is no file '{path}'. Check the path.", path)
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise _unreadable(path, f"it is over {_MAX_FILE_BYTES >> 20} MB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from error
-    if not data:
-        raise _unreadable(path, "it is empty")
-    return data
-
-
 def _open(path: str | Path, data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """Read an image's header with Pillow, whose limits on size stay on."""
+    """Read a mask's header with Pillow, whose limits on size stay on."""
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
-        raise _unreadable(path, f"it is not {' or '.join(formats)}") from error
+        raise unreadable(path, f"it is not {' or '.join(formats)}") from error
     except Exception as error:  # damaged files raise almost anything in Pillow
-        raise _unreadable(path, error) from error
-
-
-def _has_end_of_jpeg(data: bytes) -> bool:
-    """Say whether the last scan of a JPEG is closed.
-
-    libjpeg fills what is missing with grey and only warns (OpenCV 4 passes that on
-    as success). Neither marker can occur inside a scan, so the end marker must come
-    after the last start of scan; bytes behind it, as cameras add, do no harm.
-    """
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+        raise unreadable(path, error) from error
 
 
 def _size(array: np.ndarray) -> str:
-    """Write an array's size as people do, width first."""
+    # As people write it, width first.
     return f"{array.shape[1]}x{array.shape[0]}"
-
-
-def _unreadable(path: str | Path, reason: object) -> DataError:
-    """Build the one line for a file that cannot be read."""
-    reason = " ".join(str(reason).split())
-    return DataError(
-        f"Cannot read '{path}': {reason}. Replace the file or remove its pair.", path
-    )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.reading import read_image
 from keras_frm.files import write_png
+from keras_frm.images.reading import read_image
 from keras_frm.labels import CITYSCAPES
 
 # <city>_<sequence>_<frame>, as image files begin.

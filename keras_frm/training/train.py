@@ -9,8 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frm.data.pipeline import data_error
-from keras_frm.files import write_bytes
+from keras_frm.files import data_error, write_bytes
 from keras_frm.labels import LabelSet
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
