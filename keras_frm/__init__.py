@@ -25,6 +25,7 @@ _PUBLIC = {
     "register_preset": "keras_frm.presets",
     "recipe": "keras_frm.recipes",
     "load_dataset": "keras_frm.data.pipeline",
+    "folder_preset": "keras_frm.data.folder",
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.labels",

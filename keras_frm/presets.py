@@ -12,7 +12,8 @@ class Preset:
 
     Args:
         name: Name of the preset.
-        dataset: Name of the reader, see `load_dataset`.
+        dataset: What reads the data: "cityscapes", "bdd100k", "camvid", "synthetic" or
+            "folder".
         labels: Classes and palette.
         crop: Height and width of a training crop, in pixels.
         batch_size: Images in a training batch, over all devices.

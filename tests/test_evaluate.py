@@ -1,12 +1,16 @@
 import csv
+import dataclasses
 import math
+import warnings
 
 import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import toy_model
 
+from keras_frm.data.kept_labels import keep_labels
 from keras_frm.evaluation import cityscapes_server, report
 from keras_frm.evaluation.confusion_plot import confusion_picture
 from keras_frm.evaluation.evaluate import evaluate
@@ -15,10 +19,13 @@ from keras_frm.evaluation.report import Evaluation
 from keras_frm.files import write_bytes
 from keras_frm.labels import CITYSCAPES, LabelSet
 from keras_frm.metrics import confusion_matrix, iou_from_confusion
+from keras_frm.presets import PRESETS
 
 COLOURS = LabelSet(
     "colours", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 )
+
+THREE = LabelSet("three", ("sky", "road", "car"), COLOURS.palette)
 
 
 def strongest_channel_model(size=(None, None)):
@@ -77,6 +84,24 @@ def test_tf_dataset_batched_float_images_and_channel_labels():
     assert calls == [(1, 2), (2, 2)]
     assert result.labels.classes == ("class 0", "class 1", "class 2")
     assert len(set(result.labels.palette)) == 3
+
+
+def test_names_of_the_classes_are_the_datasets_then_the_models_then_numbers():
+    data = list(pairs((6, 8), (6, 8)))
+    images, labels = (np.stack(part) for part in zip(*data, strict=True))
+    plain = tf.data.Dataset.from_tensor_slices((images, labels)).batch(1)
+    labelled = keep_labels(plain.take(2), COLOURS)
+    chosen = dataclasses.replace(PRESETS["camvid"], name="three", labels=THREE)
+    model = toy_model(preset=chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate(model, labelled.take(1)).labels is COLOURS
+        assert evaluate(model, plain).labels.classes == THREE.classes
+    # CamVid has 11 classes and this network 3; a Sequential model has no preset.
+    for nameless in (toy_model(preset="camvid"), strongest_channel_model()):
+        with pytest.warns(UserWarning, match="names of its 3 classes.*pass labels="):
+            result = evaluate(nameless, plain)
+        assert result.labels.classes == ("class 0", "class 1", "class 2")
 
 
 def test_few_traces_for_many_sizes():

@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -5,11 +6,15 @@ import pytest
 import tensorflow as tf
 from data_files import write_folder, write_image, write_mask
 
+import keras_frm
 from keras_frm.data import examples
+from keras_frm.data.class_file import read_class_file
 from keras_frm.data.examples import resize_pair
+from keras_frm.data.folder import folder_preset
 from keras_frm.data.pipeline import load_dataset
 from keras_frm.files import DataError, data_error
 from keras_frm.labels import CITYSCAPES
+from keras_frm.presets import PRESETS
 
 
 def batches(dataset):
@@ -132,9 +137,142 @@ def test_only_train_is_augmented_by_default(tmp_path):
     assert next(iter(dataset))[0].shape == (2, 12, 16, 3)
 
 
-def test_augmenting_needs_a_crop(root):
-    with pytest.raises(ValueError, match="Give crop"):
-        load_dataset("folder", root, "train", batch_size=1)
+@pytest.mark.parametrize("split", [None, "all"])
+def test_all_of_a_folder_is_to_train_on(root, split):
+    plain = load_dataset("folder", root, split, batch_size=1, augment=False)
+    assert values(plain) == [0, 10, 20, 30, 40, 50, 60]
+    dataset = load_dataset("folder", root, split, batch_size=1, crop=(8, 10), seed=1)
+    assert dataset.element_spec[0].shape == (1, 8, 10, 3)
+    epochs = [[int(label.max()) for _, label in batches(dataset)] for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+# === What the preset gives ===
+
+
+def augmented(**options):
+    """A batch of the textured folder, cut and coloured."""
+    return batches(load_dataset(**{"split": "train", "seed": 3, **options}))[0]
+
+
+def test_folder_takes_the_recipe_of_its_preset(textured):
+    chosen = folder_preset(textured)
+    assert (chosen.name, chosen.dataset) == ("folder", "folder")
+    assert chosen.labels.classes == read_class_file(textured / "classes.csv")[0].classes
+    camvid = PRESETS["camvid"]
+    for field in ("crop", "scale_range", "colour_jitter", "batch_size", "epochs"):
+        assert getattr(chosen, field) == getattr(camvid, field)
+    by_name = augmented(name="folder", root=textured, batch_size=2)
+    by_preset = augmented(name=chosen, root=textured, batch_size=2)
+    by_hand = augmented(
+        name="folder",
+        root=textured,
+        batch_size=2,
+        crop=camvid.crop,
+        scale_range=camvid.scale_range,
+        colour_jitter=camvid.colour_jitter,
+    )
+    assert by_name[0].shape == (2, *camvid.crop, 3)
+    assert_same([by_name], [by_preset])
+    assert_same([by_name], [by_hand])
+
+
+@pytest.mark.parametrize(
+    "explicit", [{"colour_jitter": 0.0}, {"scale_range": (1, 1)}, {"crop": (9, 9)}]
+)
+def test_what_is_given_wins_over_the_preset(textured, explicit):
+    chosen = dataclasses.replace(
+        folder_preset(textured), crop=(8, 8), scale_range=(0.5, 0.9), colour_jitter=0.5
+    )
+    ours = augmented(name=chosen, root=textured, batch_size=5)
+    given = augmented(name=chosen, root=textured, batch_size=5, **explicit)
+    other = dataclasses.replace(chosen, **explicit)
+    assert_same([given], [augmented(name=other, root=textured, batch_size=5)])
+    assert given[0].shape != ours[0].shape or (given[0] != ours[0]).any()
+
+
+def test_registered_preset_of_ones_own(textured, monkeypatch):
+    monkeypatch.setattr("keras_frm.presets.PRESETS", dict(PRESETS))
+    monkeypatch.setattr("keras_frm.data.pipeline.PRESETS", keras_frm.presets.PRESETS)
+    mine = dataclasses.replace(
+        folder_preset(textured), name="mine", crop=(8, 10), batch_size=3
+    )
+    keras_frm.register_preset(mine)
+    train = load_dataset("mine", textured)
+    assert train.element_spec[0].shape == (3, 8, 10, 3)
+    assert train.labels.classes == mine.labels.classes
+    plain = load_dataset("mine", textured, augment=False)
+    assert plain.element_spec[0].shape[0] is None  # one by one
+    assert {len(image) for image, _ in batches(plain)} == {1}
+
+
+def test_synthetic_trains_with_the_scales_of_its_preset():
+    chosen = PRESETS["synthetic"]
+    options = {"count": 2, "batch_size": 2}
+    by_name = augmented(name="synthetic", **options)
+    by_hand = augmented(name="synthetic", scale_range=chosen.scale_range, **options)
+    assert_same([by_name], [by_hand])
+    assert by_name[0].shape[1:3] == chosen.crop
+
+
+def test_preset_with_other_classes_than_its_data(root):
+    other = dataclasses.replace(PRESETS["camvid"], name="mine", dataset="folder")
+    with pytest.raises(ValueError, match=r"'mine' has 11 classes and its data.* 3"):
+        load_dataset(other, root)
+
+
+def test_unknown_dataset_lists_the_right_ones():
+    with pytest.raises(ValueError, match=r"bdd100k, camvid.* folder, synthetic"):
+        load_dataset("kitti", "/")
+
+
+@pytest.mark.parametrize("root", [None, "/nowhere"])
+def test_folder_without_a_folder(root):
+    with pytest.raises(ValueError, match=r"give its folder|no folder '/nowhere'"):
+        load_dataset("folder", root)
+
+
+# === Classes that stay ===
+
+DERIVED = {
+    "take": lambda dataset: dataset.take(2),
+    "skip": lambda dataset: dataset.skip(1),
+    "shard": lambda dataset: dataset.shard(2, 0),
+    "map": lambda dataset: dataset.map(lambda image, label: (image, label)),
+    "cache": lambda dataset: dataset.cache(),
+    "prefetch": lambda dataset: dataset.prefetch(1),
+    "repeat": lambda dataset: dataset.repeat(2),
+    "batches": lambda dataset: dataset.unbatch().batch(2),
+    "options": lambda dataset: dataset.with_options(tf.data.Options()),
+    "apply": lambda dataset: dataset.apply(lambda d: d.take(1)),
+    "chain": lambda dataset: dataset.unbatch().shuffle(3).batch(2).cache().take(1),
+}
+
+
+@pytest.mark.parametrize("derive", DERIVED.values(), ids=DERIVED)
+def test_derived_datasets_keep_the_classes(root, derive):
+    dataset = load_dataset("folder", root, augment=False)
+    derived = derive(dataset)
+    assert derived.labels is dataset.labels
+    assert isinstance(derived, tf.data.Dataset)
+    image, label = next(derived.as_numpy_iterator())
+    assert image.shape == (*label.shape, 3)
+
+
+def test_labelled_datasets_are_distributed_and_captured(root):
+    dataset = load_dataset("folder", root, augment=False).take(4)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    spread = strategy.experimental_distribute_dataset(dataset)
+    assert len(list(spread)) == 4
+
+    @tf.function
+    def pixels():
+        total = 0
+        for _, label in dataset.take(2):
+            total += tf.size(label)
+        return total
+
+    assert int(pixels()) == 2 * 12 * 16
 
 
 def test_synthetic_scenes_have_a_crop():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from keras_frm.data.folder import folder_preset
 from keras_frm.data.pipeline import load_dataset
-from keras_frm.data.sources import find_pairs
-from keras_frm.presets import PRESETS, Preset, preset
+from keras_frm.presets import Preset, preset
 from keras_frm.training.distribution import Distribution
 
 
@@ -25,14 +25,7 @@ def chosen_preset(name: str, data: Path | None) -> Preset:
         return preset(name)
     if data is None:
         raise ValueError("--preset folder needs --data, the folder of your dataset.")
-    split = "train" if (data / "images" / "train").is_dir() else None
-    return dataclasses.replace(
-        PRESETS["camvid"],
-        name="folder",
-        dataset="folder",
-        labels=find_pairs("folder", data, split).labels,
-        source="CamVid's recipe on your own folder",
-    )
+    return folder_preset(data)
 
 
 def with_given(chosen: Preset, given: dict) -> Preset:
@@ -79,14 +72,12 @@ def training_data(
         cache: Folder that keeps decoded files, None for none.
     """
     return load_dataset(
-        chosen.dataset,
+        chosen,
         data,
         "train",
         batch_size=batch_size,
-        crop=crop or chosen.crop,
+        crop=crop,
         resize=resize,
-        scale_range=chosen.scale_range,
-        colour_jitter=chosen.colour_jitter,
         seed=seed,
         first_step=first_step,
         shard=shard,
@@ -147,7 +138,7 @@ def plain_data(
         shard: This worker and the number of workers, which take batches in turns.
     """
     return load_dataset(
-        chosen.dataset,
+        chosen,
         data,
         split,
         batch_size=batch_size * shard[1],

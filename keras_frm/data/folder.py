@@ -1,5 +1,6 @@
 """A user's own images and masks, with the classes in `classes.csv`."""
 
+import dataclasses
 from pathlib import Path
 
 from keras_frm.data.class_file import read_class_file
@@ -12,6 +13,7 @@ from keras_frm.data.listing import (
     require_folder,
 )
 from keras_frm.files import DataError
+from keras_frm.presets import PRESETS, Preset
 
 CLASS_FILE = "classes.csv"
 
@@ -63,4 +65,36 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
             key_by_stem(images, image_folder), key_by_stem(masks, mask_folder), layout
         ),
         ignored_colours=ignored_colours,
+    )
+
+
+def folder_preset(root: str | Path) -> Preset:
+    """Return the preset of a user's own folder: its classes, and CamVid's recipe.
+
+    Args:
+        root: The folder that holds `images`, `masks` and `classes.csv`.
+
+    Returns:
+        A preset named "folder", which `load_dataset`, `build_model` and `recipe` take.
+
+    Raises:
+        ValueError: No root is given.
+        DataError: There is no such folder, or its class file is missing or wrong.
+
+    Example:
+    >>> folder_preset("/nowhere")
+    Traceback (most recent call last):
+    keras_frm.files.DataError: There is no folder '/nowhere'...
+    """
+    if root is None:
+        raise ValueError("Dataset 'folder' is read from files: give its folder, root.")
+    root = Path(root).expanduser()
+    require_folder(root, f"images, masks and {CLASS_FILE} in {root}")
+    labels, _ = read_class_file(root / CLASS_FILE)
+    return dataclasses.replace(
+        PRESETS["camvid"],
+        name="folder",
+        dataset="folder",
+        labels=labels,
+        source="CamVid's recipe on a folder of one's own",
     )

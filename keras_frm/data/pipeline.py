@@ -6,17 +6,22 @@ import tensorflow as tf
 
 from keras_frm.data.augmentation import augment as augment_pair
 from keras_frm.data.examples import file_examples, scene_examples
+from keras_frm.data.folder import folder_preset
+from keras_frm.data.kept_labels import keep_labels
 from keras_frm.data.order import Order
-from keras_frm.data.sources import find_pairs
-from keras_frm.presets import PRESETS
+from keras_frm.data.sources import SOURCES, find_pairs
+from keras_frm.labels import LabelSet
+from keras_frm.presets import PRESETS, Preset
+
+_TO_TRAIN_ON = ("train", "all", None)
 
 
 def load_dataset(
-    name: str,
+    name: str | Preset,
     root: str | Path | None = None,
     split: str | None = "train",
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     crop: tuple[int, int] | None = None,
     augment: bool | None = None,
     seed: int = 0,
@@ -24,14 +29,17 @@ def load_dataset(
     resize: tuple[int, int] | None = None,
     drop_remainder: bool | None = None,
     workers: int | None = None,
-    scale_range: tuple[float, float] = (0.5, 2.0),
-    colour_jitter: float = 0.0,
+    scale_range: tuple[float, float] | None = None,
+    colour_jitter: float | None = None,
     count: int | None = None,
     first_step: int | None = None,
     shard: tuple[int, int] = (0, 1),
     cache: str | Path | None = None,
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
+
+    What is not given comes from the preset: that of the dataset's name, one of your
+    own, or for "folder" that of `keras_frm.folder_preset(root)`.
 
     The same `seed` gives the same batches in the same order from every newly loaded
     dataset, whatever `workers` is. Each iteration over one dataset object, as each
@@ -41,18 +49,22 @@ def load_dataset(
     without an end, from any step on. Batches of one step are equal wherever the
     stream began, and those of all workers together are the batch of a single one.
 
-    The result carries `labels` (its `LabelSet`), `listing` (its files, None for
-    synthetic scenes), `steps_per_epoch`, and a stream `files_of(step)`, the image
-    files of a step's global batch. Datasets derived from it do not.
+    The result carries `labels` (its `LabelSet`), as do the datasets that its methods
+    make (`take`, `map`, `cache` and so on). It alone has `listing` (its files, None
+    for synthetic scenes), `steps_per_epoch`, and a stream `files_of(step)`, the image
+    files of a step's global batch.
 
     Args:
-        name: "cityscapes", "bdd100k", "camvid", "folder" or "synthetic".
+        name: "cityscapes", "bdd100k", "camvid", "synthetic", "folder", or a preset:
+            the name of a registered one, or a `Preset`.
         root: The dataset's folder; None for "synthetic".
-        split: "train", "val" or "test"; for "folder" also None or "all".
-        batch_size: Examples in a batch, of all workers together.
-        crop: Height and width of augmented examples; None takes the crop of the
-            preset of the same name.
-        augment: Scale, crop and flip at random; None does so for "train".
+        split: "train", "val" or "test"; for "folder" also None or "all", which is all
+            there is, to train on.
+        batch_size: Examples in a batch, of all workers together; None takes the
+            preset's to train with, and one for each worker otherwise.
+        crop: Height and width of augmented examples; None takes the preset's.
+        augment: Scale, crop, flip and change colours at random; None does so for
+            "train", None and "all". Pass False to evaluate on these.
         seed: Decides order and augmentation.
         shuffle: Draw a random order; None does so when augmenting.
         resize: Height and width every example gets right after reading; the size
@@ -60,8 +72,10 @@ def load_dataset(
         drop_remainder: Drop a last, smaller batch; None does so when augmenting, in
             a stream and in a shard.
         workers: Examples read at once; None leaves it to tf.data.
-        scale_range: Smallest and largest factor of the random resize.
-        colour_jitter: See `keras_frm.data.augmentation.augment`.
+        scale_range: Smallest and largest factor of the random resize; None takes the
+            preset's.
+        colour_jitter: Largest relative change of brightness, contrast and saturation;
+            None takes the preset's.
         count: Number of synthetic scenes: 400 for "train", 100 for "val" if None.
         first_step: Step a stream begins at, counted from 0 over all epochs; None for
             one epoch in each iteration.
@@ -86,24 +100,27 @@ def load_dataset(
     Traceback (most recent call last):
     ValueError: Unknown dataset 'kitti'. Choose one of: ...
     """
+    chosen = _preset_of(name, root)
     if augment is None:
-        augment = split == "train"
+        augment = split in _TO_TRAIN_ON
     shuffle = augment if shuffle is None else shuffle
     if drop_remainder is None:
         drop_remainder = augment or first_step is not None or shard[1] > 1
+    if batch_size is None:
+        batch_size = chosen.batch_size if augment else shard[1]
+    crop = chosen.crop if crop is None else crop
+    scale_range = chosen.scale_range if scale_range is None else scale_range
+    colour_jitter = chosen.colour_jitter if colour_jitter is None else colour_jitter
     workers = tf.data.AUTOTUNE if workers is None else workers
-    if name == "synthetic":
+    if chosen.dataset == "synthetic":
         if cache is not None:
             raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
         examples = scene_examples(root, split, resize, count)
     else:
         same_size = not augment and batch_size > shard[1]
-        listing = find_pairs(name, root, split)
+        listing = find_pairs(chosen.dataset, root, split)
         examples = file_examples(listing, resize, same_size, cache)
-    if crop is None and name in PRESETS:
-        crop = PRESETS[name].crop
-    if augment and crop is None:
-        raise ValueError(f"Give crop=(height, width) to augment dataset '{name}'.")
+    _check_classes(chosen, examples.labels)
     order = Order(examples.count, batch_size, seed, shuffle, drop_remainder, shard)
 
     def load(number: tf.Tensor) -> tuple:
@@ -130,9 +147,31 @@ def load_dataset(
     dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
     dataset = dataset.batch(order.worker_batch_size, drop_remainder=drop_remainder)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
-    dataset.labels = examples.labels
+    dataset = keep_labels(dataset, examples.labels)
     dataset.listing = examples.listing
     dataset.steps_per_epoch = order.steps_per_epoch
     if first_step is not None:
         dataset.files_of = lambda step: [examples.name(i) for i in order.batch(step)]
     return dataset
+
+
+def _preset_of(name: str | Preset, root: str | Path | None) -> Preset:
+    """Return the preset whose data are wanted."""
+    if isinstance(name, Preset):
+        return name
+    if name in PRESETS:
+        return PRESETS[name]
+    if name not in SOURCES:
+        known = ", ".join(sorted({*SOURCES, *PRESETS}))
+        raise ValueError(f"Unknown dataset '{name}'. Choose one of: {known}.")
+    return folder_preset(root)
+
+
+def _check_classes(chosen: Preset, labels: LabelSet) -> None:
+    """Raise where a preset's classes cannot be those of its data."""
+    if chosen.labels.num_classes != labels.num_classes:
+        raise ValueError(
+            f"Preset '{chosen.name}' has {chosen.labels.num_classes} classes and its "
+            f"data, dataset '{chosen.dataset}', {labels.num_classes}; give the preset "
+            "the labels of its data."
+        )

@@ -35,8 +35,7 @@ def find_pairs(name: str, root: str | Path | None, split: str | None) -> Listing
     """
     if name not in SOURCES:
         raise ValueError(
-            f"Unknown dataset '{name}'. Choose one of: {', '.join(sorted(SOURCES))}; "
-            "load_dataset also knows 'synthetic', which needs no files."
+            f"Unknown dataset '{name}'. Choose one of: {', '.join(sorted(SOURCES))}."
         )
     if root is None:
         raise ValueError(f"Dataset '{name}' is read from files: give its folder, root.")

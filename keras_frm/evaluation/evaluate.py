@@ -1,6 +1,8 @@
 """Evaluate a model, or an exported file, on labelled images."""
 
+import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from keras_frm.evaluation.report import Evaluation
 from keras_frm.files import write_png
 from keras_frm.labels import LabelSet, known_class_count, numbered_labels
 from keras_frm.metrics import confusion_matrix
+from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.presets import preset
 
 
 def evaluate(
@@ -46,8 +50,9 @@ def evaluate(
         dataset: A `tf.data.Dataset` or iterable of pairs: image (H, W, 3) uint8 or
             float in [0, 255] and label (H, W) or (H, W, 1) integer train ids, both
             with or without a leading batch axis.
-        labels: The classes; None takes `dataset.labels`, then `model.label_set`, or
-            numbered names for as many classes as a Keras model has.
+        labels: The classes; None takes `dataset.labels`, then those of the model
+            (`model.label_set`, or its preset's), and numbers the classes of a Keras
+            model where neither has any, with a warning.
         mode: "whole", or "slide" for windows (Keras models only).
         window: (h, w) in pixels for "slide"; None takes the size that the model is
             fixed to.
@@ -86,7 +91,7 @@ def evaluate(
             prediction = _called_mask(model, image)
         else:
             scores = score(image)  # (H, W, C)
-            labels = labels or numbered_labels(scores.shape[-1])
+            labels = labels or _own_labels(model, scores.shape[-1])
             _check_class_count(scores.shape[-1], labels)
             prediction = scores.argmax(axis=-1).astype(np.uint8)  # (H, W)
         try:
@@ -186,6 +191,22 @@ def _mask_labels(segment: Callable, labels: LabelSet | None) -> LabelSet:
             "labels=."
         )
     return labels
+
+
+def _own_labels(model: keras.Layer, count: int) -> LabelSet:
+    """Return the classes of a Keras model: its preset's, or else numbers."""
+    if isinstance(model, SegmentationModel):
+        with contextlib.suppress(ValueError):  # a preset that is not registered here
+            labels = preset(model.preset).labels
+            if labels.num_classes == count:
+                return labels
+    warnings.warn(
+        f"Neither the dataset nor the model tells the names of its {count} classes, so "
+        "they are numbered; pass labels= to name them.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return numbered_labels(count)
 
 
 def _called_mask(segment: Callable, image: np.ndarray) -> np.ndarray:
