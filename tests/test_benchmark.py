@@ -144,7 +144,7 @@ def test_another_class_count_than_the_labels(folder):
 
 
 def test_a_keras_file_of_open_size(folder):
-    with pytest.raises(ValueError, match=r"net.keras takes images of any size.*--size"):
+    with pytest.raises(ValueError, match=r"net.keras takes images of any size.*size="):
         open_model(folder / "net.keras")
     model = open_model(folder / "net.keras", size=(20, 30))
     image = next(pairs(1, (40, 60)))[0]

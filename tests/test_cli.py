@@ -14,6 +14,7 @@ from PIL import Image
 from tiny import toy_model
 
 from keras_frm import __version__
+from keras_frm.cli.demo import remove_older_demo
 from keras_frm.labels import CAMVID
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.training.run_folder import load_trained
@@ -106,6 +107,56 @@ def quick_model(monkeypatch):
         return toy_model(chosen.labels.num_classes, preset=chosen)
 
     monkeypatch.setattr("keras_frm.models.build.build_model", build)
+
+
+# === Demo ===
+
+
+def write_demo(folder, command="demo"):
+    """Write what a demo leaves, in a few bytes."""
+    (folder / "checkpoints/000003").mkdir(parents=True)
+    (folder / "samples").mkdir()
+    (folder / "config.json").write_text(f'{{"command": "{command}"}}')
+    for name in ("log.csv", "best.keras", "frm_int8.tflite", "benchmark.md"):
+        (folder / name).write_text("old")
+    (folder / "checkpoints/000003/state.json").write_text("{}")
+    return folder
+
+
+def test_demo_takes_the_place_of_an_older_one(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("kept")
+    folder = write_demo(tmp_path / "demo")
+    (folder / f".{'0f' * 16}.last.keras").write_text("half a file")
+    (folder / "tensorboard").symlink_to(elsewhere)
+    remove_older_demo(folder)
+    assert list(folder.iterdir()) == []
+    assert (elsewhere / "mine.txt").read_text() == "kept"
+    remove_older_demo(folder)  # of one that was killed before its first file
+    remove_older_demo(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda folder: (folder / "notes.txt").write_text("mine"), "holds notes.txt"),
+        (lambda folder: (folder / "config.json").unlink(), "is not of a demo"),
+        (
+            lambda folder: (folder / "config.json").write_text('{"command": "train"}'),
+            "is not of a demo",
+        ),
+    ],
+    ids=["own file", "no config", "training"],
+)
+def test_demo_removes_nothing_else(tmp_path, spoil, match):
+    folder = write_demo(tmp_path / "demo")
+    spoil(folder)
+    before = sorted(folder.rglob("*"))
+    done = keras_frm("demo", "--out", folder)
+    assert match in done.only_line
+    assert "--out" in done.only_line
+    assert sorted(folder.rglob("*")) == before
 
 
 # === The commands as a whole ===

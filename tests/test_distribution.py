@@ -303,7 +303,7 @@ def test_a_killed_worker_ends_the_other_with_one_line(tmp_path):
         for process in (survivor, killed):
             process.kill()
     last = (tmp_path / "0.err").read_text().strip().splitlines()[-1]
-    assert re.search("WorkerLostError: Worker 0 of 2 lost .* --resume to go on", last)
+    assert re.search("WorkerLostError: Worker 0 of 2 lost .* again to go on", last)
 
 
 # === What is wrong ===
@@ -373,10 +373,10 @@ def test_batch_that_cannot_be_divided():
     chosen = Distribution(OfThree())
     assert chosen.replica_batch(12) == 4
     with pytest.raises(
-        ValueError, match=r"batch of 8 .* 3 devices; take --batch-size 6"
+        ValueError, match=r"batch of 8 .* 3 devices; take a batch size of 6"
     ):
         chosen.replica_batch(8)
-    with pytest.raises(ValueError, match="take --batch-size 3"):
+    with pytest.raises(ValueError, match="take a batch size of 3"):
         chosen.replica_batch(2)
 
 

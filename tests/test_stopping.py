@@ -128,7 +128,7 @@ def test_files_of_the_step_are_named():
         stop_at(3, 1, 2, lambda step: [f"{step}_a.png", f"{step}_b.png"])
     line = str(error.value)
     assert "step 7 in epoch 2, whose batch is 7_a.png, 7_b.png;" in line
-    assert "--learning-rate" in line
+    assert "lower the learning rate" in line
     assert "\n" not in line
 
 

@@ -203,7 +203,9 @@ def _chosen_size(path, fixed, wanted) -> tuple[int, int]:
     if all(isinstance(side, int) for side in fixed):
         return tuple(fixed)
     if wanted is None:
-        raise ValueError(f"{path} takes images of any size; say which with --size.")
+        raise ValueError(
+            f"{path} takes images of any size; say which with size=(height, width)."
+        )
     return tuple(wanted)
 
 

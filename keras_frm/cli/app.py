@@ -15,6 +15,7 @@ from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
 from keras_frm.cli.quantize import quantize
 from keras_frm.cli.train import train
+from keras_frm.cli.words import with_options
 
 # TensorFlow's start-up notices are not for the person at the command line.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -75,7 +76,7 @@ def run() -> int:
         line = error_line(error)
         if line is None:
             raise
-        print(f"keras-frm: {line}", file=sys.stderr)
+        print(f"keras-frm: {with_options(line)}", file=sys.stderr)
         return 1
 
 

@@ -1,5 +1,7 @@
 """`keras-frm demo`: the whole way on synthetic scenes, with no data at hand."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +15,18 @@ _BACKBONE = {
     "mlp_ratios": (4, 4, 4, 4),
     "depths": (1, 1, 2, 1),
 }
+# All that a demo leaves, and what `replacing` leaves of a file where it was killed.
+_LEFT = re.compile(
+    r"config\.json|log\.csv|curves\.png|(best|last|final)\.keras|checkpoints|samples"
+    r"|tensorboard|overlay\.png|confusion\.png|iou\.(csv|md)|frm_(float32|int8)\.tflite"
+    r"|benchmark\.(csv|md|png)|\.[0-9a-f]{32}\..+"
+)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder to make.")] = Path("demo"),
+    out: Annotated[
+        Path, typer.Option(help="Run folder to make, in the place of an older demo.")
+    ] = Path("demo"),
     epochs: Annotated[int, typer.Option(min=1)] = 8,
     scenes: Annotated[int, typer.Option(help="Training scenes.", min=8)] = 160,
     seed: Annotated[int, typer.Option()] = 0,
@@ -40,23 +50,16 @@ def demo(
     keras.utils.set_random_seed(seed)
     chosen = dataclasses.replace(preset("synthetic"), epochs=epochs)
     size = chosen.crop
-    train_data = load_dataset(
-        "synthetic",
-        batch_size=chosen.batch_size,
-        crop=size,
-        resize=size,
-        scale_range=chosen.scale_range,
-        count=scenes,
-        seed=seed,
-    )
+    train_data = load_dataset(chosen, resize=size, count=scenes, seed=seed)
     validation_data = load_dataset(
-        "synthetic", split="val", batch_size=1, resize=size, count=max(8, scenes // 8)
+        chosen, split="val", resize=size, count=max(8, scenes // 8)
     )
     backbone = VAN(**_BACKBONE, drop_path_rate=0.0, name="backbone")
     model = build_model(chosen, backbone=backbone, decoder_width=32)
     model.compile()
     settings = {"scenes": scenes, "epochs": epochs, "seed": seed}
     config = {"command": "demo", **settings, "backbone": _BACKBONE}
+    remove_older_demo(out)
     with new_run(out, config, chosen.labels) as folder:
         train(model, train_data, validation_data, folder, chosen.labels, epochs=epochs)
 
@@ -79,6 +82,34 @@ def demo(
         "overlay.png, iou.md, curves.png, weights, frm_float32.tflite, frm_int8.tflite "
         f"and benchmark.md are in {folder}"
     )
+
+
+def remove_older_demo(folder: Path) -> None:
+    """Remove what an older demo left in a folder, whether it finished or not.
+
+    Args:
+        folder: The run folder; nothing happens if there is none.
+
+    Raises:
+        ValueError: The folder holds something else, of which nothing is removed.
+    """
+    from keras_frm.training.run_folder import load_settings
+
+    if not folder.is_dir():
+        return
+    entries = sorted(folder.iterdir())
+    foreign = [entry.name for entry in entries if not _LEFT.fullmatch(entry.name)]
+    known = [entry for entry in entries if not entry.name.startswith(".")]
+    if foreign or (known and load_settings(folder).get("command") != "demo"):
+        what = f"holds {foreign[0]}, which" if foreign else "holds a run, which"
+        raise ValueError(
+            f"{folder} {what} is not of a demo; name another folder with --out."
+        )
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _exported(network, labels, folder, train_data, validation_data):

@@ -1,1 +1,1 @@
-"""Recipe, schedule, optimizer and the run folder."""
+"""Training to the end: run folder, checkpoints, log and curves, devices and workers."""

@@ -22,7 +22,7 @@ class Board(keras.callbacks.Callback):
     all have this callback, for they count the validation together.
 
     Args:
-        folder: Folder to give to `tensorboard --logdir`, None to write nothing.
+        folder: Folder that TensorBoard is to show, None to write nothing.
         labels: Names of the classes.
         samples: What draws input, label and prediction; it comes before this in the
             callbacks. None where nothing is written.

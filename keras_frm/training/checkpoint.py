@@ -121,7 +121,7 @@ def newest_checkpoint(run: Path) -> Checkpoint | None:
     if steps:
         raise ValueError(
             f"{damage}, and no checkpoint of {run} is whole; "
-            "start again with another --out."
+            "start again in another run folder."
         )
     return None
 

@@ -71,7 +71,7 @@ class Distribution:
             lower = batch_size - batch_size % self.replicas
             raise ValueError(
                 f"A batch of {batch_size} cannot be divided among {self.replicas} "
-                f"devices; take --batch-size {lower or self.replicas}."
+                f"devices; take a batch size of {lower or self.replicas}."
             )
         return batch_size // self.replicas
 
@@ -152,8 +152,7 @@ class Distribution:
                 raise
             raise WorkerLostError(
                 f"Worker {self.worker} of {self.workers} lost another worker and "
-                "stops. Start all of them again with --resume to go on from the last "
-                "checkpoint."
+                "stops. Start all of them again to go on from the last checkpoint."
             ) from error
 
 
@@ -220,9 +219,7 @@ def _count(devices):
         return None
     number = "1" if devices == "one" else devices
     if not number.isdecimal() or int(number) < 1:
-        raise ValueError(
-            f"--devices takes one, all or a number of devices, not '{devices}'."
-        )
+        raise ValueError(f"devices must be one, all or a number, not '{devices}'.")
     return int(number)
 
 
@@ -231,6 +228,6 @@ def _first(found, count, kind):
     if count is not None and count > len(found):
         raise ValueError(
             f"There are {len(found)} {kind} devices, not {count}; "
-            f"take --devices all or a smaller number."
+            "take 'all' or a smaller number."
         )
     return found[:count]

@@ -90,7 +90,7 @@ def _open(folder, content, resume):
         return False
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
-            f"{folder} is not empty; name another run folder with --out, or remove it."
+            f"{folder} is not empty; name another run folder, or remove it."
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
@@ -247,7 +247,7 @@ def load_labels(folder: Path) -> LabelSet:
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no {CONFIG} beside the model in {folder}, so its classes are "
-            "unknown; pass --preset."
+            "unknown; pass labels=."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["labels"]
@@ -258,7 +258,7 @@ def load_labels(folder: Path) -> LabelSet:
             ignore_label=int(content["ignore_label"]),
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); pass --preset.") from error
+        raise ValueError(f"{path} is damaged ({error}); pass labels=.") from error
 
 
 def _labels_to_json(labels):

@@ -32,7 +32,7 @@ def check_same_settings(folder: Path, before: dict, now: dict) -> None:
         if left != right and not _CHANGE_NOTHING & set(name.split(".")):
             raise ValueError(
                 f"{folder} was started with {name} {left}, not {right}; give the same "
-                "settings to go on, or another --out to start again."
+                "settings to go on, or another run folder to start again."
             )
 
 

@@ -60,7 +60,8 @@ def check_steps(
     if checkpoint and checkpoint.position.steps_per_epoch != steps:
         raise ValueError(
             f"{checkpoint.path} has {checkpoint.position.steps_per_epoch} steps in an "
-            f"epoch and the data have {steps}; use the same data, or another --out."
+            f"epoch and the data have {steps}; use the same data, or another run "
+            "folder."
         )
     if steps % steps_per_execution:
         raise ValueError(

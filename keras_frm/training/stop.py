@@ -85,7 +85,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         raise ValueError(
             f"Loss or gradients were not finite in {self.limit} steps in a row, up to "
             f"step {step} in epoch {self.epoch + 1}{self._batch(step)}; look at these "
-            "files, or lower --learning-rate."
+            "files, or lower the learning rate."
         )
 
     def _batch(self, step):

@@ -44,7 +44,7 @@ def restore(model: SegmentationModel, arrays: list[np.ndarray], origin: str) -> 
     if shapes != [array.shape for array in arrays]:
         raise ValueError(
             f"{origin} holds the training of another network or optimizer; build "
-            "the model as it was, or name another run folder with --out."
+            "the model as it was, or name another run folder."
         )
     metrics = {id(v) for v in _metric_variables(model)}
     for variable, array in zip(variables, arrays, strict=True):

@@ -1,0 +1,29 @@
+"""What the library says in Python's words, in the options of the command line."""
+
+# What an error of the library tells to do -> how the commands call that.
+_OPTIONS = {
+    "another run folder": "another run folder with --out",
+    "a batch size of": "--batch-size",
+    "Lower batch_size or pass drop_remainder=False": "Lower --batch-size",
+    "lower the learning rate": "lower --learning-rate",
+    "devices must be": "--devices must be",
+    "take 'all' or": "take --devices all or",
+    "leave out `jit_compile=True`": "leave out --xla",
+    "pass labels=": "pass --preset",
+    "say which with size=(height, width)": "say which with --size",
+}
+
+
+def with_options(line: str) -> str:
+    """Return an error's line with the options that do what it says.
+
+    Args:
+        line: What the library said.
+
+    Example:
+    >>> with_options("runs/a is not empty; name another run folder, or remove it.")
+    'runs/a is not empty; name another run folder with --out, or remove it.'
+    """
+    for words, option in _OPTIONS.items():
+        line = line.replace(words, option)
+    return line
