@@ -1,1 +1,1 @@
-"""Datasets: label tables, readers of published layouts, augmentation, `tf.data`."""
+"""Datasets: readers of published layouts, their check, augmentation, `tf.data`."""

@@ -76,7 +76,6 @@ class ExampleCache:
         return example
 
     def _path(self, pair: Pair) -> Path:
-        """Name the file of a pair under these settings."""
         source = (str(pair.image.absolute()), str(pair.label.absolute()))
         key = f"{source} {pair.train_ids} {self.settings}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"

@@ -96,7 +96,6 @@ class _ClassTable:
         self.colours.append(colour)
 
     def _add_ignored(self, row: list[str], line: int):
-        """Add a row that says what is not labelled."""
         has_id, has_colour = bool(row[0].strip()), any(f.strip() for f in row[2:])
         if not has_id and not has_colour:
             raise ValueError("an ignored row needs an id or a colour")
@@ -144,12 +143,10 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _parse_id(text: str) -> int:
-    """Parse a stored id."""
     return _parse_number(text, _MAX_ID, "id")
 
 
 def _parse_colour(fields: list[str]) -> Colour:
-    """Parse three fields as RGB."""
     red, green, blue = (_parse_number(field, 255, "colour value") for field in fields)
     return red, green, blue
 

@@ -53,7 +53,6 @@ def keep_labels(dataset: tf.data.Dataset, labels: LabelSet) -> tf.data.Dataset:
 
 
 def _passing_on(derive: Callable, labels: LabelSet) -> Callable:
-    """Wrap a dataset's method so that what it returns keeps the classes."""
 
     @tf.autograph.experimental.do_not_convert
     @functools.wraps(derive)

@@ -156,7 +156,6 @@ def load_dataset(
 
 
 def _preset_of(name: str | Preset, root: str | Path | None) -> Preset:
-    """Return the preset whose data are wanted."""
     if isinstance(name, Preset):
         return name
     if name in PRESETS:

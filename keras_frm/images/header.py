@@ -88,7 +88,6 @@ def _jpeg(data: bytes) -> ImageHeader:
 
 
 def _after_fill(data: bytes, at: int) -> int:
-    """Return the place of the first byte that is not 0xFF."""
     while data[at : at + 1] == b"\xff":
         at += 1
     return at

@@ -44,7 +44,6 @@ class Light:
 
     @cached_property
     def _facing_camera(self) -> np.ndarray:
-        """Return the RGB factor of what faces the camera."""
         return self.irradiance(np.array([0.0, 0.3, -0.95]))
 
     def shade_upright(self, rgb, depth: float) -> np.ndarray:

@@ -78,7 +78,6 @@ def _draw_bonnet(view: View) -> None:
 
 
 def _checked_number(name: str, value: int) -> int:
-    """Return a whole number that is not negative."""
     try:
         number = operator.index(value)
     except TypeError:
