@@ -7,7 +7,6 @@ import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
 from keras_frm.progress import progress_bar
-from keras_frm.targets import PRECISIONS, precision_of
 
 
 def export(
@@ -20,7 +19,7 @@ def export(
         ),
     ],
     precision: Annotated[
-        str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")
+        str, typer.Option(help="float32, float16, dynamic, int8 or int8_full.")
     ] = "float32",
     output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
     output_stride: Annotated[
@@ -42,6 +41,7 @@ def export(
     """Export a model as a checked .tflite file and report on it."""
     from keras_frm.cli.datasets import chosen_preset, plain_data
     from keras_frm.export.tflite.export import export_tflite
+    from keras_frm.targets import precision_of
     from keras_frm.training.run_folder import load_trained
 
     chosen = chosen_preset(preset, data) if preset else None
