@@ -86,7 +86,7 @@ def run() -> int:
         print("keras-frm: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if debug:
+        if debug and not _is_usage(error):
             traceback.print_exception(error)
         print(f"keras-frm: {error_message(error)}", file=sys.stderr)
         return 1
@@ -102,7 +102,7 @@ def error_message(error: Exception) -> str:
     >>> error_message(ValueError("no class 'cat'"))
     "no class 'cat'"
     """
-    if hasattr(error, "format_message"):  # a wrong option or argument
+    if _is_usage(error):
         return error.format_message()
     if isinstance(error, ImportError):
         return missing_module_message(error) or str(error)
@@ -121,6 +121,11 @@ def error_message(error: Exception) -> str:
         f"{kind}: {_first_line(error)}\n"
         f"This is a bug of keras_frm: please report it with what {DEBUG} shows."
     )
+
+
+def _is_usage(error: Exception) -> bool:
+    """Return whether an option or argument is wrong, as typer says it."""
+    return hasattr(error, "format_message")
 
 
 def _first_line(error: Exception) -> str:
