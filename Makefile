@@ -16,7 +16,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 
 docs: $(VENV)/ready
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check-long: $(VENV)/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile -m long
