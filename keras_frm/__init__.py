@@ -85,6 +85,9 @@ _TRAIN_MODULES = {
     "PIL",
 }
 
+# Of the base install, for who installed without dependencies: module -> package.
+_BASE_MODULES = {"cv2": "opencv-python-headless", "typer": "typer", "rich": "rich"}
+
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 
@@ -97,8 +100,10 @@ def missing_module_message(error: ImportError) -> str | None:
                 f"keras_frm needs '{module}' for this and it is not installed. "
                 "Run: pip install 'keras_frm[train]'"
             )
-        if module == "cv2":
-            return "OpenCV is not installed. Run: pip install opencv-python-headless"
+        if module in _BASE_MODULES:
+            return (
+                f"'{module}' is not installed. Run: pip install {_BASE_MODULES[module]}"
+            )
         return None
     if "libGL" in str(error) or "libgthread" in str(error):
         return (

@@ -182,6 +182,16 @@ def test_command_with_opencv_without_libgl(tmp_path):
     assert "pip install opencv-python-headless" in line
 
 
+def test_command_without_typer():
+    script = (
+        _BLOCK.format(blocked=("typer",)) + "from keras_frm.cli import main; main()"
+    )
+    done = run(script, "--help")
+    (line,) = lines(done.stderr)
+    assert done.returncode == 1
+    assert line == "keras-frm: 'typer' is not installed. Run: pip install typer"
+
+
 def test_missing_opencv_and_foreign_errors():
     missing = missing_module_message(ModuleNotFoundError("no", name="cv2"))
     assert "pip install opencv-python-headless" in missing
