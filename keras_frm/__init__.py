@@ -7,6 +7,32 @@ device can use the runtime without Keras or TensorFlow.
 import contextlib
 import importlib
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
+    from keras_frm import layers as layers
+    from keras_frm import losses as losses
+    from keras_frm import metrics as metrics
+    from keras_frm import presets as presets
+    from keras_frm.data.check import check_data as check_data
+    from keras_frm.data.pipeline import load_dataset as load_dataset
+    from keras_frm.evaluation.evaluate import evaluate as evaluate
+    from keras_frm.export.inference_graph import inference_graph as inference_graph
+    from keras_frm.export.tflite.export import export_tflite as export_tflite
+    from keras_frm.labels import LabelSet as LabelSet
+    from keras_frm.models.build import build_model as build_model
+    from keras_frm.models.cost import profile as profile
+    from keras_frm.models.saving import load_model as load_model
+    from keras_frm.models.segmentation_model import (
+        SegmentationModel as SegmentationModel,
+    )
+    from keras_frm.networks.checkpoints.van import load_van_weights as load_van_weights
+    from keras_frm.presets import Preset as Preset
+    from keras_frm.presets import register_preset as register_preset
+    from keras_frm.quantization.aware import quantize_aware as quantize_aware
+    from keras_frm.quantization.recalibrate import recalibrate as recalibrate
+    from keras_frm.recipes import recipe as recipe
+    from keras_frm.runtime.segmenter import Segmenter as Segmenter
 
 __version__ = "0.1.0"
 
@@ -50,7 +76,7 @@ _SERIALIZABLE = (
     "keras_frm.export.head",
 )
 
-# What each extra brings, for the one line said when it is missing.
+# What the extra "train" brings, for the one line said when it is missing.
 _TRAIN_MODULES = {
     "keras",
     "tensorflow",
@@ -58,9 +84,10 @@ _TRAIN_MODULES = {
     "tensorboard",
     "matplotlib",
     "PIL",
-    "rich",
-    "typer",
 }
+
+# Of the base install, for who installed without dependencies: module -> package.
+_BASE_MODULES = {"cv2": "opencv-python-headless", "typer": "typer", "rich": "rich"}
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
@@ -74,8 +101,10 @@ def missing_module_message(error: ImportError) -> str | None:
                 f"keras_frm needs '{module}' for this and it is not installed. "
                 "Run: pip install 'keras_frm[train]'"
             )
-        if module == "cv2":
-            return "OpenCV is not installed. Run: pip install opencv-python-headless"
+        if module in _BASE_MODULES:
+            return (
+                f"'{module}' is not installed. Run: pip install {_BASE_MODULES[module]}"
+            )
         return None
     if "libGL" in str(error) or "libgthread" in str(error):
         return (

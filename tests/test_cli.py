@@ -208,6 +208,84 @@ def test_interrupt(monkeypatch, camvid, tmp_path):
     assert "Traceback" not in done.err
 
 
+# === Errors ===
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Let `profile` fail with a given exception; returns what the command said."""
+
+    def fail(error, *options, environment=None):
+        def raise_it(*_, **__):
+            raise error
+
+        monkeypatch.setattr("keras_frm.models.build.build_model", raise_it)
+        if environment is not None:
+            monkeypatch.setenv("KERAS_FRM_DEBUG", environment)
+        return keras_frm(*options)
+
+    return fail
+
+
+@pytest.mark.parametrize("options", [("--debug", "profile"), ("profile", "--debug")])
+def test_debug_shows_the_trace_wherever_it_stands(failing, options):
+    done = failing(ValueError("no class 'cat'"), *options)
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert "in raise_it" in done.err
+    assert done.err.strip().splitlines()[-1] == "keras-frm: no class 'cat'"
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", True), ("0", False), ("", False)])
+def test_debug_by_the_environment(failing, value, shown):
+    done = failing(OSError("no space"), "profile", environment=value)
+    assert done.code == 1
+    assert ("Traceback" in done.err) == shown
+
+
+def test_more_lines_of_an_error_are_pointed_at(failing):
+    done = failing(ValueError("shapes differ\n  (3, 4)\n  (4, 4)"), "profile")
+    assert done.line == "keras-frm: shapes differ (run with --debug for more)"
+    assert failing(ValueError("no class"), "profile").line == "keras-frm: no class"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttributeError("'NoneType' object has no attribute 'labels'"),
+        KeyError("stage4"),
+        RuntimeError("node 7\nfailed to prepare"),
+        TypeError("unhashable"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_ours_is_called_a_bug(failing, error):
+    done = failing(error, "profile")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    first, second = done.err.strip().splitlines()[-2:]
+    assert first.startswith(f"keras-frm: {type(error).__name__}: ")
+    assert str(error).partition("\n")[0] in first
+    assert "bug" in second
+    assert "--debug" in second
+
+
+def test_out_of_memory_is_no_bug(failing):
+    import tensorflow as tf
+
+    for error in (
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"),
+    ):
+        line = failing(error, "profile").line
+        assert "out of memory" in line
+        assert "report it" not in line
+
+
+def test_a_wrong_option_has_no_trace(failing):
+    assert "--epoch" in keras_frm("train", "--epoch", 3, "--debug").only_line
+
+
 # === train ===
 
 

@@ -1,7 +1,9 @@
 """What importing the package costs, and what it says when something is missing."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,12 @@ class Block:
             raise ModuleNotFoundError('No module named ' + name, name=name)
 sys.meta_path.insert(0, Block())
 """
+
+# What the base install lacks.
+_TRAIN_EXTRA = (
+    *("keras", "tensorflow", "tensorflow_model_optimization", "tf_keras"),
+    *("tensorboard", "matplotlib", "PIL"),
+)
 
 _BROKEN_CV2 = """
 import sys
@@ -84,6 +92,26 @@ def test_unknown_name():
     assert not hasattr(keras_frm, "segment")
 
 
+def test_type_checkers_see_the_names_that_are_loaded():
+    tree = ast.parse(Path(keras_frm.__file__).read_text())
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = {}
+    for statement in block.body:
+        for name in statement.names:
+            # Without `as` a name of a typed package is private to type checkers.
+            assert name.asname == name.name
+            module = statement.module
+            if module == "keras_frm":
+                module = f"keras_frm.{name.name}"
+            seen[name.name] = module
+    assert seen == keras_frm._PUBLIC
+    assert Path(keras_frm.__file__).with_name("py.typed").is_file()
+
+
 # === What is missing ===
 
 
@@ -102,9 +130,9 @@ def test_api_without_the_train_extra(module):
 @pytest.mark.parametrize(
     ("blocked", "arguments"),
     [
-        (("typer",), ["--help"]),
-        (("keras", "tensorflow"), ["profile"]),
-        (("keras", "tensorflow"), ["train", "--data", "/nowhere"]),
+        (_TRAIN_EXTRA, ["profile"]),
+        (_TRAIN_EXTRA, ["train", "--data", "/nowhere"]),
+        (_TRAIN_EXTRA, ["predict", "run", "."]),
     ],
 )
 def test_command_without_the_train_extra(blocked, arguments):
@@ -115,6 +143,27 @@ def test_command_without_the_train_extra(blocked, arguments):
     assert line.startswith(f"keras-frm: keras_frm needs '{blocked[0]}'")
     assert "pip install 'keras_frm[train]'" in line
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "--help"]]
+)
+def test_help_needs_the_base_install_only(arguments):
+    script = _BLOCK.format(blocked=_TRAIN_EXTRA)
+    done = run(script + "from keras_frm.cli import main; main()", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert keras_frm.__version__ in done.stdout or "Usage" in done.stdout
+
+
+def test_a_mistake_is_one_line_in_the_base_install_too(tmp_path):
+    script = _BLOCK.format(blocked=_TRAIN_EXTRA)
+    done = run(
+        script + "from keras_frm.cli import main; main()",
+        *("predict", str(tmp_path / "absent.tflite"), str(tmp_path)),
+    )
+    (line,) = lines(done.stderr)
+    assert done.returncode == 1
+    assert "absent.tflite" in line
 
 
 def test_opencv_without_libgl_names_the_headless_wheel():
@@ -131,6 +180,16 @@ def test_command_with_opencv_without_libgl(tmp_path):
     (line,) = lines(done.stderr)
     assert done.returncode == 1
     assert "pip install opencv-python-headless" in line
+
+
+def test_command_without_typer():
+    script = (
+        _BLOCK.format(blocked=("typer",)) + "from keras_frm.cli import main; main()"
+    )
+    done = run(script, "--help")
+    (line,) = lines(done.stderr)
+    assert done.returncode == 1
+    assert line == "keras-frm: 'typer' is not installed. Run: pip install typer"
 
 
 def test_missing_opencv_and_foreign_errors():

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -16,12 +17,19 @@ from keras_frm.cli.profile import profile
 from keras_frm.cli.quantize import quantize
 from keras_frm.cli.train import train
 from keras_frm.cli.words import with_options
+from keras_frm.files import data_error
 
 # TensorFlow's start-up notices are not for the person at the command line.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # What shells expect of a process that SIGINT ended: 128 + 2.
 INTERRUPTED = 130
+
+# The option and the variable that show the trace of an error.
+DEBUG, DEBUG_VARIABLE = "--debug", "KERAS_FRM_DEBUG"
+
+# Python's and TensorFlow's names for it.
+_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,8 +63,12 @@ def options(
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show version."
     ),
+    debug: bool = typer.Option(
+        False, DEBUG, help=f"Show the trace of an error; or set {DEBUG_VARIABLE}=1."
+    ),
 ) -> None:
     """Light-weight semantic segmentation for edge devices."""
+    # `run` takes --debug from wherever it stands; here it is for the help.
 
 
 def run() -> int:
@@ -65,34 +77,60 @@ def run() -> int:
     Returns:
         The exit code: 0, 1 for an error, 130 where the user interrupted.
     """
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    debug = len(arguments) < len(sys.argv) - 1
+    debug = debug or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
     try:
-        return app(standalone_mode=False) or 0
+        return app(args=arguments, standalone_mode=False) or 0
     except typer.Abort:
         return INTERRUPTED
     except KeyboardInterrupt:
         print("keras-frm: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        line = error_line(error)
-        if line is None:
-            raise
-        print(f"keras-frm: {with_options(line)}", file=sys.stderr)
+        if debug and not _is_usage(error):
+            traceback.print_exception(error)
+        print(f"keras-frm: {with_options(error_message(error))}", file=sys.stderr)
         return 1
 
 
-def error_line(error: Exception) -> str | None:
-    """Return the one line that says what is wrong, None for errors of our own.
+def error_message(error: Exception) -> str:
+    """Return what is wrong, in one line; a bug of this package takes a second one.
 
     Args:
         error: What a command raised.
+
+    Example:
+    >>> error_message(ValueError("no class 'cat'"))
+    "no class 'cat'"
     """
-    if hasattr(error, "format_message"):  # a wrong option or argument
+    if _is_usage(error):
         return error.format_message()
     if isinstance(error, ImportError):
         return missing_module_message(error) or str(error)
     if isinstance(error, (ValueError, OSError)):
-        return str(error).strip().partition("\n")[0]
-    from keras_frm.files import data_error
-
+        return _first_line(error)
     found = data_error(error)
-    return None if found is None else str(found)
+    if found is not None:
+        return _first_line(found)
+    kind = type(error).__name__
+    if kind in _OUT_OF_MEMORY:
+        return (
+            f"out of memory ({kind}); smaller images, crops or batches need less "
+            f"({DEBUG} shows where)"
+        )
+    return (
+        f"{kind}: {_first_line(error)}\n"
+        f"This is a bug of keras_frm: please report it with what {DEBUG} shows."
+    )
+
+
+def _is_usage(error: Exception) -> bool:
+    """Return whether an option or argument is wrong, as typer says it."""
+    return hasattr(error, "format_message")
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of a message, and where the others are."""
+    first, _, more = str(error).strip().partition("\n")
+    return f"{first} (run with {DEBUG} for more)" if more else first
