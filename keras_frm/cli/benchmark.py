@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
-from keras_frm.cli.trained import choices_of_run, remedies
+from keras_frm.cli.trained import choices_of_run, remedies, require_data
 from keras_frm.progress import timed_progress
 
 
@@ -168,6 +168,7 @@ def _dataset(preset, data, split, limit) -> dict:
     from keras_frm.cli.datasets import chosen_preset, plain_data
 
     chosen = chosen_preset(preset, data)
+    require_data(chosen, data)
     batches = plain_data(chosen, data, split, None)
     pairs = ((images[0].numpy(), labels[0].numpy()) for images, labels in batches)
     return {

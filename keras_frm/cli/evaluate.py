@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split
-from keras_frm.cli.trained import choices_of_run, remedies
+from keras_frm.cli.trained import choices_of_run, remedies, require_data
 from keras_frm.progress import progress_bar
 
 _REMEDIES = {
@@ -61,6 +61,7 @@ def evaluate(
     if submission and chosen.dataset != "cityscapes":
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
     _check_classes(model, segment, chosen.labels)
+    require_data(chosen, data)
     dataset = plain_data(chosen, data, split, resize)
 
     def write(index, image, label, mask):

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_frm.errors import ArgumentError
+from keras_frm.labels import LabelSet
+from keras_frm.presets import Preset
 
 
 def choices_of_run(
@@ -36,12 +38,20 @@ def choices_of_run(
     return own, data
 
 
+def require_data(chosen: Preset, data: Path | None) -> None:
+    """Raise a ValueError where a preset's dataset needs a folder that is not given."""
+    if data is None and chosen.dataset != "synthetic":
+        raise ValueError(
+            f"Dataset '{chosen.dataset}' is read from files: pass its folder by --data."
+        )
+
+
 def note(text: str) -> None:
     """Say on standard error what a command chose by itself."""
-    print(f"keras-frm: {text}", file=sys.stderr)
+    print(text, file=sys.stderr)
 
 
-def note_numbers(model: Path, labels) -> None:
+def note_numbers(model: Path, labels: LabelSet) -> None:
     """Say that a model's classes have numbers, where they have."""
     if labels.name == "numbered":
         note(f"{model} names no classes, so they get numbers; --preset names them")
