@@ -9,16 +9,29 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import clock
 from test_cli import keras_frm, write_camvid
-from tflite_files import CLASSES, SIZE, colour_logits, colour_mask, float_logits
+from tflite_files import (
+    CLASSES,
+    SIZE,
+    colour_logits,
+    colour_mask,
+    convert,
+    float_logits,
+)
 
-from keras_frm.benchmark import benchmark_report, peak_memory
-from keras_frm.benchmark.compare import Benchmark, BenchmarkRow, benchmark
+from keras_frm.benchmark import comparison_report, peak_memory
+from keras_frm.benchmark.comparison import (
+    Comparison,
+    ComparisonRow,
+    compare_models,
+)
+from keras_frm.benchmark.comparison_plot import draw_tradeoff, tradeoff_picture
 from keras_frm.benchmark.mask_scores import score_masks, synthetic_pairs
 from keras_frm.benchmark.model_files import ModelFile, open_model, open_models
-from keras_frm.benchmark.tradeoff_plot import draw_tradeoff, tradeoff_picture
 from keras_frm.evaluation.evaluate import evaluate
+from keras_frm.images import resize_scores
 from keras_frm.labels import LabelSet
 
 COLOURS = LabelSet(
@@ -43,7 +56,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch):
     """Start no process for the memory of each file."""
-    monkeypatch.setattr("keras_frm.benchmark.compare.peak_memory", lambda *_: 50e6)
+    monkeypatch.setattr("keras_frm.benchmark.comparison.peak_memory", lambda *_: 50e6)
 
 
 def pairs(count=3, size=SIZE):
@@ -69,7 +82,7 @@ def test_latencies_of_a_machine_that_slows_down(folder):
     paths = [folder / "mask.tflite", folder / "logits.tflite"]
     # Each round is slower than the one before, the second file half as slow.
     seconds = [t for n in (1, 2, 3, 4, 10) for t in (n, n / 2)]
-    result = benchmark(paths, [next(pairs())], runs=5, clock=clock(*seconds))
+    result = compare_models(paths, [next(pairs())], runs=5, clock=clock(*seconds))
     first, second = result.rows
     assert (first.latency, second.latency) == (3000, 1500)
     assert first.slow_latency == pytest.approx(7600)
@@ -120,7 +133,7 @@ def test_ids_that_are_no_class_name_the_file():
 
 def test_files_of_all_kinds_agree(folder):
     names = ("mask.tflite", "logits.tflite", "net.keras")
-    result = benchmark(
+    result = compare_models(
         [folder / name for name in names], pairs(), labels=COLOURS, runs=2
     )
     by_name = {row.name: row for row in result.rows}
@@ -136,7 +149,7 @@ def test_files_of_all_kinds_agree(folder):
 def test_another_class_count_than_the_labels(folder):
     labels = LabelSet("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
     with pytest.raises(ValueError, match=r"random.tflite has 3 classes .*'two' has 2"):
-        benchmark([folder / "random.tflite"], pairs(), labels=labels, runs=1)
+        compare_models([folder / "random.tflite"], pairs(), labels=labels, runs=1)
     assert CLASSES == 3
 
 
@@ -144,13 +157,45 @@ def test_another_class_count_than_the_labels(folder):
 
 
 def test_a_keras_file_of_open_size(folder):
-    with pytest.raises(ValueError, match=r"net.keras takes images of any size.*size="):
+    with pytest.raises(ValueError, match=r"any size; pass size=\(height, width\)"):
         open_model(folder / "net.keras")
     model = open_model(folder / "net.keras", size=(20, 30))
     image = next(pairs(1, (40, 60)))[0]
     mask = model.segment(image)
     assert (mask.shape, mask.dtype) == ((40, 60), np.uint8)
     assert np.mean(mask == image.argmax(-1)) > 0.85  # blurred between blocks
+
+
+def test_all_kinds_of_files_resize_images_alike(folder, monkeypatch):
+    # At a quarter of the size bilinear samples see the middle columns only: green.
+    image = np.zeros((4 * SIZE[0], 4 * SIZE[1], 3), np.uint8)
+    image[:, ::4] = image[:, 3::4] = (255, 0, 0)
+    image[:, 1::4] = image[:, 2::4] = (0, 100, 0)
+    assert (resize_scores(image, SIZE).argmax(-1) == 1).all()
+    seen = {}
+    runtime = onnx_runtime(lambda x: x, input_shape=[1, 3, "h", "w"], calls=[])
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    (folder / "net.onnx").write_bytes(b"good")
+    for name in ("mask.tflite", "net.keras", "net.onnx"):
+        seen[name] = open_model(folder / name, size=SIZE).segment(image)
+    # Areas hold as much of both colours, and the red one is the stronger.
+    assert (seen["mask.tflite"] == 0).all()
+    for mask in seen.values():
+        np.testing.assert_array_equal(mask, seen["mask.tflite"])
+
+
+def test_scores_of_any_stride(tmp_path):
+    path = tmp_path / "stride8.tflite"
+    path.write_bytes(
+        convert(lambda image: tf.nn.avg_pool2d(image, 8, 8, "SAME"), 1, *SIZE, 3)
+    )
+    model = open_model(path)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[:, :24, 1], image[:, 24:, 2] = 200, 200
+    mask = model.segment(image)
+    assert mask.shape == SIZE
+    assert (mask[:, :20] == 1).all()
+    assert (mask[:, 28:] == 2).all()
 
 
 def test_a_run_folder(folder, tmp_path):
@@ -237,10 +282,10 @@ def test_memory_of_a_file_that_fails_is_unknown(tmp_path):
 
 
 def report(*rows):
-    return Benchmark(rows, "a machine, 2 cores", 2, 30, 8, "camvid val")
+    return Comparison(rows, "a machine, 2 cores", 2, 30, 8, "camvid val")
 
 
-ROW = BenchmarkRow(
+ROW = ComparisonRow(
     *("a|b.tflite", "LiteRT 9", (64, 128), 2.0, 3.5, 480.04, 1.0, 2.5),
     *(90.4e6, 1_234_567, 1.0, 0.6543),
 )
@@ -248,7 +293,7 @@ OTHER = ROW._replace(name="[red]c.keras", ratio=0.5, memory=math.nan, mean_iou=m
 
 
 def test_text_and_markdown():
-    text = benchmark_report.to_text(report(ROW, OTHER))
+    text = comparison_report.to_text(report(ROW, OTHER))
     first, second = text.splitlines()[1:3]
     assert first.split() == [
         *("a|b.tflite", "64x128", "2.00", "3.50", "480.0", "1.000", "2.50"),
@@ -256,7 +301,7 @@ def test_text_and_markdown():
     ]
     assert second.split()[0] == "[red]c.keras"
     assert second.split()[-4:] == ["-", "1.23", "100.00%", "-"]
-    markdown = benchmark_report.to_markdown(report(ROW, OTHER))
+    markdown = comparison_report.to_markdown(report(ROW, OTHER))
     assert "| a\\|b.tflite | 64x128 | 2.00 |" in markdown
     for words in (
         "a machine, 2 cores",
@@ -269,7 +314,7 @@ def test_text_and_markdown():
 
 
 def test_csv_tells_it_all(tmp_path):
-    benchmark_report.save(report(ROW, OTHER), tmp_path)
+    comparison_report.save(report(ROW, OTHER), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("benchmark.csv", "benchmark.md", "benchmark.png"),
     }
@@ -283,28 +328,34 @@ def test_csv_tells_it_all(tmp_path):
     assert cv2.imread(str(tmp_path / "benchmark.png")) is not None
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0, 40.0], ids=["equal", "close", "wide"])
-def test_names_in_the_picture_do_not_overlap(spread):
-    names = [f"a_rather_long_name_of_a_file_{n}_int8_512x1024.tflite" for n in range(8)]
-    latencies = 100 + spread * RANDOM.random(8)
-    scores = 0.7 + spread / 400 * RANDOM.random(8)
-    figure = draw_tradeoff(names, latencies, scores, "mIoU", "a machine")
-    (axes,) = figure.axes
-    frame = axes.get_window_extent()
-    boxes = [text.get_window_extent() for text in axes.texts]
-    assert len(boxes) == 8
-    points = axes.transData.transform(np.stack([latencies, 100 * scores], axis=-1))
-    for index, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:index])
-        assert frame.x0 <= box.x0 < box.x1 <= frame.x1
-        assert frame.y0 <= box.y0 < box.y1 <= frame.y1
-        assert not any(box.contains(*point) for point in points)
+def test_the_picture_names_every_file_apart():
+    names = [f"a_long_name_of_a_file_{n}_int8_512x1024.tflite" for n in range(12)]
+    names[1] = "_$hidden$.tflite"  # neither left out nor a formula
+    figure = draw_tradeoff(names, [9.0] * 12, [0.7] * 12, "mIoU", "a machine")
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == [f"9.0 ms, 70.0 %: {name}" for name in names]
+    points = legend.legend_handles
+    assert len({(point.get_marker(), point.get_color()) for point in points}) == 12
+    bounds, (axes,) = figure.bbox, figure.axes
+    box = legend.get_window_extent()
+    assert bounds.x0 <= box.x0 < box.x1 <= bounds.x1
+    assert bounds.y0 <= box.y0 < box.y1 <= bounds.y1
+    assert not box.overlaps(axes.get_tightbbox())
+    low, high = axes.get_ylim()
+    assert high - low >= 1  # equal files look equal
+
+
+def test_a_very_long_name_is_cut_in_its_middle():
+    figure = draw_tradeoff(["a" * 90 + "b" * 90], [3.0], [0.5], "mIoU")
+    (text,) = figure.legends[0].get_texts()
+    assert text.get_text().endswith("a…" + "b" * 34)
 
 
 def test_picture_without_scores():
     assert tradeoff_picture(["a"], [3.0], [math.nan], "mIoU").shape[-1] == 3
-    figure = draw_tradeoff(["a", "$b$"], [3.0, 4.0], [0.5, math.nan], "mIoU")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["a"]
+    figure = draw_tradeoff(["a", "b"], [3.0, 4.0], [0.5, math.nan], "mIoU")
+    assert len(figure.legends[0].get_texts()) == 1
 
 
 # === The command ===
@@ -349,4 +400,5 @@ def test_the_command_with_a_mistake(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     line = keras_frm("benchmark", tmp_path / "a.onnx").line
     assert line.endswith("Run: pip install onnxruntime")
-    assert "--size" in keras_frm("benchmark", folder / "net.keras").line
+    line = keras_frm("benchmark", folder / "net.keras").line
+    assert line.endswith("net.keras takes images of any size; say which with --size.")

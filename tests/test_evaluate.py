@@ -179,6 +179,24 @@ def test_labels_of_the_dataset_are_the_default():
     assert evaluate(strongest_channel, data).labels is COLOURS
 
 
+def test_classes_of_a_models_preset():
+    image, label = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    model = toy_model(11, preset="camvid")
+    assert evaluate(model, [(image, label)]).labels.classes[0] == "sky"
+    labels = evaluate(model.network, [(image, label)]).labels
+    assert labels.classes[0] == "class 0"
+
+
+def test_windows_of_a_model_around_a_network_of_one_size():
+    fixed = keras.Input((16, 16, 3))
+    model = toy_model(3)
+    model.network = keras.Model(fixed, model.network(fixed))
+    image, label = np.zeros((20, 40, 3), np.uint8), np.zeros((20, 40), np.uint8)
+    with pytest.raises(ValueError, match=r"16x16 only .*use mode='slide', window="):
+        evaluate(model, [(image, label)])
+    assert evaluate(model, [(image, label)], mode="slide").confusion.sum() == 800
+
+
 def test_all_pixels_ignored(tmp_path):
     image = np.zeros((3, 3, 3), np.uint8)
     result = evaluate(

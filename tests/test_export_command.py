@@ -52,7 +52,7 @@ def test_int8_calibrated_on_an_own_folder(saved, tmp_path):
         (("--preset", "camvid", "--data", "camvid", "--split", "test"), "camvid/test'"),
         (("--preset", "folder", "--data", "nowhere"), "nowhere"),
         (("--preset", "folder"), "needs --data"),
-        (("--data", "camvid"), "pass --preset"),
+        (("--data", "camvid"), "--data needs --preset"),
         (("--preset", "camvid"), "--precision int8 needs --preset and --data: images"),
     ],
 )

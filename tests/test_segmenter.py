@@ -183,7 +183,7 @@ def test_metadata(segmenter_of):
     segmenter = segmenter_of(content)
     assert segmenter.labels == ("red", "green", "blue")
     assert segmenter.palette == LABELS.palette
-    assert segmenter.label_set == LABELS
+    assert segmenter.labels == LABELS
     assert segmenter.metadata == about()
     assert segmenter.input_size == SIZE
     assert segmenter.runtime == interpreter.runtime_name()

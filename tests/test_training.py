@@ -16,7 +16,7 @@ from PIL import Image
 from tiny import batch, toy_model
 
 from keras_frm import load_dataset
-from keras_frm.labels import CAMVID, CITYSCAPES
+from keras_frm.labels import CAMVID, CITYSCAPES, numbered_labels
 from keras_frm.training import run_folder
 from keras_frm.training.best import BestAndLast
 from keras_frm.training.train import train
@@ -221,12 +221,19 @@ def test_load_trained_says_what_is_missing(run, tmp_path):
         run_folder.load_trained(tmp_path / "gone.keras")
     alone = tmp_path / "alone.keras"
     alone.write_bytes((folder / "best.keras").read_bytes())
-    with pytest.raises(FileNotFoundError, match="pass labels="):
-        run_folder.load_trained(alone)
+    assert run_folder.load_trained(alone)[1] == numbered_labels(19)
     network, labels = run_folder.load_trained(alone, CITYSCAPES)
     assert (network.output.shape[-1], labels) == (19, CITYSCAPES)
     with pytest.raises(ValueError, match=r"19 classes .* 'camvid' has 11"):
         run_folder.load_trained(alone, CAMVID)
+
+
+def test_a_model_alone_knows_the_classes_of_its_preset(tmp_path):
+    path = tmp_path / "alone.keras"
+    toy_model(11, preset="camvid").save(path)
+    assert run_folder.load_trained(path)[1] == CAMVID
+    toy_model(3, preset="camvid").save(path)  # of other classes than its preset
+    assert run_folder.load_trained(path)[1] == numbered_labels(3)
 
 
 def test_last_is_taken_where_there_is_no_best(run, tmp_path):

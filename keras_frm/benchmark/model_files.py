@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from keras_frm.benchmark.machine import package_version
 from keras_frm.benchmark.onnx_network import OnnxNetwork
-from keras_frm.evaluation.predictors import resize_scores
+from keras_frm.errors import ArgumentError
+from keras_frm.evaluation.predictors import segment_resized
 from keras_frm.labels import known_class_count
 
 
@@ -67,16 +67,14 @@ def open_model(
     FileNotFoundError: There is no model at model.bin.
     """
     path = Path(path)
-    if path.is_dir():
-        return _keras(path, size, threads)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}.")
-    openers = {".tflite": _tflite, ".keras": _keras, ".onnx": _onnx}
-    if path.suffix.lower() not in openers:
+    ending = _ending(path)
+    if ending not in _OPENERS:
         raise ValueError(
-            f"{path} is of unknown kind; known endings are {', '.join(openers)}."
+            f"{path} is of unknown kind; known endings are {', '.join(_OPENERS)}."
         )
-    return openers[path.suffix.lower()](path, size, threads)
+    return _OPENERS[ending](path, size, threads)
 
 
 def open_models(
@@ -90,7 +88,7 @@ def open_models(
     Args:
         paths: The files.
         size: Height and width for files that leave them open; None takes that of
-            the first `.tflite` file.
+            the first `.tflite` file, or else `.onnx` or `.keras` file.
         threads: Threads of each runtime.
 
     Returns:
@@ -105,8 +103,10 @@ def open_models(
     if not paths:
         raise ValueError("Name at least one model file.")
     opened = {}
-    # Files of a fixed size first: they decide for the others.
-    for place in sorted(range(len(paths)), key=lambda p: paths[p].suffix != ".tflite"):
+    # Kinds of files that have a fixed size come first: they decide for the others.
+    order = {ending: rank for rank, ending in enumerate(_OPENERS)}
+    ranks = [order.get(_ending(path), -1) for path in paths]
+    for place in sorted(range(len(paths)), key=ranks.__getitem__):
         opened[place] = open_model(paths[place], size=size, threads=threads)
         size = size or opened[place].input_size
     names = _distinct_names(paths)
@@ -114,6 +114,11 @@ def open_models(
         ModelFile(**{**vars(opened[place]), "name": names[place]})
         for place in range(len(paths))
     ]
+
+
+def _ending(path) -> str:
+    """Return what says the kind of a model; a run folder holds a `.keras` file."""
+    return ".keras" if path.is_dir() else path.suffix.lower()
 
 
 def _distinct_names(paths) -> list[str]:
@@ -143,7 +148,7 @@ def _tflite(path, size, threads) -> ModelFile:
         path=path,
         runtime=f"{segmenter.runtime} {package_version(segmenter.runtime)}",
         input_size=segmenter.input_size,
-        num_classes=known_class_count(segmenter.label_set),
+        num_classes=known_class_count(segmenter.labels),
         invoke=lambda: interpreter().invoke(),
         segment=segmenter,
     )
@@ -169,7 +174,7 @@ def _keras(path, size, threads) -> ModelFile:
     prepared = tf.zeros((1, *size, 3), tf.uint8)
 
     def segment(image):
-        return _mask_of(image, size, lambda x: logits(tf.constant(x)).numpy()[0])
+        return segment_resized(image, lambda x: logits(tf.constant(x)).numpy(), size)
 
     return ModelFile(
         name=path.name,
@@ -194,7 +199,7 @@ def _onnx(path, size, threads) -> ModelFile:
         input_size=size,
         num_classes=network.num_classes,
         invoke=lambda: network.run(prepared),
-        segment=lambda image: _mask_of(image, size, network),
+        segment=lambda image: segment_resized(image, network, size),
     )
 
 
@@ -203,23 +208,11 @@ def _chosen_size(path, fixed, wanted) -> tuple[int, int]:
     if all(isinstance(side, int) for side in fixed):
         return tuple(fixed)
     if wanted is None:
-        raise ValueError(
-            f"{path} takes images of any size; say which with size=(height, width)."
+        raise ArgumentError(
+            f"{path} takes images of any size", "size", "pass size=(height, width)"
         )
     return tuple(wanted)
 
 
-def _mask_of(image, size, scores) -> np.ndarray:
-    """Segment an image by a network of one input size, as `Segmenter` does.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size: The network's (h, w).
-        scores: From (1, h, w, 3) uint8 to scores (h', w', C), or a mask (h', w').
-    """
-    full = image.shape[:2]
-    result = np.asarray(scores(resize_scores(image, size)[None]))
-    if result.ndim == 3:
-        return resize_scores(result, full).argmax(axis=-1).astype(np.uint8)
-    mask = result.astype(np.uint8)
-    return cv2.resize(mask, full[::-1], interpolation=cv2.INTER_NEAREST)
+# Ending -> what opens it; the order is that of `open_models`. Run folders are .keras.
+_OPENERS = {".tflite": _tflite, ".onnx": _onnx, ".keras": _keras}

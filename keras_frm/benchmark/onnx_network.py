@@ -53,15 +53,14 @@ class OnnxNetwork:
         return self._session.run([self._output.name], {self._input.name: prepared})[0]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return scores (h, w, C), or the mask (h, w), of one image (1, H, W, 3)."""
-        result = self.run(self.prepare(images))[0]
-        if result.ndim == 3 and self._channels_first:
-            return result.transpose(1, 2, 0)  # (h, w, C)
+        """Return scores (1, h, w, C), or a mask (1, h, w), of images (1, H, W, 3)."""
+        result = self.run(self.prepare(images))
+        if result.ndim == 4 and self._channels_first:
+            return result.transpose(0, 2, 3, 1)  # (1, h, w, C)
         return result
 
 
 def _session(path, threads):
-    """Return ONNX Runtime's session of a file."""
     try:
         import onnxruntime
     except ImportError as error:

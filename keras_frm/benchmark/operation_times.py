@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_frm.benchmark.single_operation import Graph, TensorShape
+from keras_frm.benchmark.single_operation import TensorShape, TFLiteGraph
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.export.tflite.partitions import delegated_outputs
 from keras_frm.runtime.backends.litert import load_interpreter
@@ -20,7 +20,7 @@ from keras_frm.runtime.tflite.check import check_tflite
 _MEMORY = 1 << 30
 
 
-class OpRow(NamedTuple):
+class OperationRow(NamedTuple):
     """One kind of operation of a file: same options, shapes and types.
 
     Args:
@@ -50,7 +50,7 @@ class OpRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OpProfile:
+class OperationTimes:
     """The operations of a file by their time, and the time of the whole.
 
     Args:
@@ -61,7 +61,7 @@ class OpProfile:
         runs: Timed runs of each operation.
     """
 
-    rows: tuple[OpRow, ...]
+    rows: tuple[OperationRow, ...]
     whole: float
     delegates: int
     threads: int
@@ -72,19 +72,19 @@ class OpProfile:
         """Milliseconds of all operations whose time is known."""
         return sum(row.total for row in self.rows if not row.problem)
 
-    def share(self, row: OpRow) -> float:
+    def share(self, row: OperationRow) -> float:
         """Return a row's part of the sum, NaN if unknown."""
         return row.total / self.sum if self.sum else math.nan
 
 
-def profile_operations(
+def time_operations(
     model: str | Path | bytes,
     *,
     threads: int = 2,
     runs: int = 20,
     clock: Callable[[], float] = time.perf_counter,
     progress: Callable[[int, int | None], None] | None = None,
-) -> OpProfile:
+) -> OperationTimes:
     """Time each kind of operation of a .tflite file.
 
     LiteRT's Python interpreter has no profiler, so each operation is cut out into a
@@ -100,7 +100,7 @@ def profile_operations(
         progress: Called with operations timed and their total.
 
     Returns:
-        The profile; operations that cannot run alone are in it, with their problem.
+        The times; operations that cannot run alone are in it, with their problem.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -111,7 +111,7 @@ def profile_operations(
     >>> double = tf.function(lambda x: x + x, [tf.TensorSpec((1, 4), "float32")])
     >>> convert = tf.lite.TFLiteConverter.from_concrete_functions
     >>> content = convert([double.get_concrete_function()]).convert()
-    >>> [(row.operation, row.count) for row in profile_operations(content).rows]
+    >>> [(row.operation, row.count) for row in time_operations(content).rows]
     [('ADD', 1)]
     """
     name = "The file" if isinstance(model, bytes) else str(model)
@@ -121,7 +121,7 @@ def profile_operations(
         whole = load_interpreter(content, threads)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    graph = Graph(content)
+    graph = TFLiteGraph(content)
     if graph.has_flexible_size():
         raise ValueError(
             f"{name} takes images of any size, so its operations have no time; export "
@@ -145,7 +145,7 @@ def profile_operations(
         if progress is not None:
             progress(len(rows), len(groups))
     rows.sort(key=lambda row: (bool(row.problem), 0 if row.problem else -row.total))
-    return OpProfile(
+    return OperationTimes(
         rows=tuple(rows),
         whole=float(np.median(whole_times)),
         delegates=len(delegated_outputs(whole)),
@@ -183,10 +183,10 @@ def _alone(graph, operation, threads) -> _Alone:
     return _Alone(interpreter, delegated, "")
 
 
-def _row(graph, group, candidate, milliseconds) -> OpRow:
+def _row(graph, group, candidate, milliseconds) -> OperationRow:
     """Return the row of equal operations."""
     first = group[0]
-    return OpRow(
+    return OperationRow(
         operation=graph.name(first),
         count=len(group),
         milliseconds=milliseconds,

@@ -39,7 +39,7 @@ class TensorShape(NamedTuple):
         return sizes if self.dtype == "float32" else f"{sizes} {self.dtype}"
 
 
-class Graph:
+class TFLiteGraph:
     """The main graph of a .tflite file, to be cut into single operations.
 
     Args:
@@ -50,7 +50,7 @@ class Graph:
     >>> import tensorflow as tf
     >>> double = tf.function(lambda x: x + x, [tf.TensorSpec((1, 4), "float32")])
     >>> convert = tf.lite.TFLiteConverter.from_concrete_functions
-    >>> graph = Graph(convert([double.get_concrete_function()]).convert())
+    >>> graph = TFLiteGraph(convert([double.get_concrete_function()]).convert())
     >>> [graph.name(operation) for operation in graph.operations]
     ['ADD']
     """

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
+from keras_frm.cli.trained import choices_of_run, remedies, require_data
 from keras_frm.progress import timed_progress
 
 
@@ -21,7 +22,9 @@ def benchmark(
     data: Data = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Preset of --data, or synthetic (default: cityscapes)."),
+        typer.Option(
+            help="Preset of --data, or synthetic; else the run's, or cityscapes."
+        ),
     ] = None,
     split: Split = "val",
     limit: Annotated[
@@ -64,9 +67,9 @@ def benchmark(
 ) -> None:
     """Compare model files: latency, memory, size, agreement and mean IoU.
 
-    Without --data the masks are compared on synthetic scenes. --size is for files
-    that take any size. With --train no file is taken: a step's input (of --data),
-    forward pass, backward pass and update are timed.
+    Without --data the masks are compared on the data of the models' run, or else on
+    synthetic scenes. --size is for files that take any size. With --train no file is
+    taken: a step's input (of --data), forward pass, backward pass and update are timed.
     """
     if train == bool(models):
         raise typer.BadParameter(
@@ -76,9 +79,12 @@ def benchmark(
         options = (backbone, batch_size, crop, precision, rematerialize, xla)
         _benchmark_training(preset or "cityscapes", data, threads, runs, out, *options)
         return
-    from keras_frm.benchmark import benchmark_report
-    from keras_frm.benchmark.compare import benchmark as measure
+    from keras_frm.benchmark import comparison_report
+    from keras_frm.benchmark.comparison import compare_models
 
+    found, data = choices_of_run(models, preset, data)
+    if data is not None or found == "synthetic":  # a preset is of no use without data
+        preset = found
     dataset = {}
     if data is not None or preset is not None:
         from keras_frm.benchmark.tensorflow_threads import limit_threads
@@ -94,17 +100,18 @@ def benchmark(
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done)
 
-        result = measure(
-            models,
-            **dataset,
-            threads=threads,
-            runs=runs,
-            size=size,
-            progress=progress,
-        )
-    print(benchmark_report.to_text(result), end="")
+        with remedies(size="say which with --size"):
+            result = compare_models(
+                models,
+                **dataset,
+                threads=threads,
+                runs=runs,
+                size=size,
+                progress=progress,
+            )
+    print(comparison_report.to_text(result), end="")
     if out is not None:
-        print(f"tables and picture are in {benchmark_report.save(result, out)}")
+        print(f"tables and picture are in {comparison_report.save(result, out)}")
 
 
 def _benchmark_training(
@@ -124,8 +131,8 @@ def _benchmark_training(
     from keras_frm.benchmark.tensorflow_threads import limit_threads
 
     threads = limit_threads(threads)
-    from keras_frm.benchmark import train_benchmark_report
-    from keras_frm.benchmark.train_benchmark import benchmark_training
+    from keras_frm.benchmark import training_step_report
+    from keras_frm.benchmark.training_step import time_training_step
     from keras_frm.cli.datasets import chosen_preset, training_data
     from keras_frm.models.build import build_model
 
@@ -139,7 +146,7 @@ def _benchmark_training(
     choices = {"rematerialized": remat, "XLA": model.jit_compile}
     with timed_progress() as bar:
         task = bar.add_task("training steps", total=runs + 2)
-        result = benchmark_training(
+        result = time_training_step(
             model,
             crop,
             batch_size,
@@ -151,9 +158,9 @@ def _benchmark_training(
             threads=threads,
             on_round=lambda: bar.advance(task),
         )
-    print(train_benchmark_report.to_text(result), end="")
+    print(training_step_report.to_text(result), end="")
     if out is not None:
-        print(f"the table is in {train_benchmark_report.save(result, out)}")
+        print(f"the table is in {training_step_report.save(result, out)}")
 
 
 def _dataset(preset, data, split, limit) -> dict:
@@ -161,6 +168,7 @@ def _dataset(preset, data, split, limit) -> dict:
     from keras_frm.cli.datasets import chosen_preset, plain_data
 
     chosen = chosen_preset(preset, data)
+    require_data(chosen, data)
     batches = plain_data(chosen, data, split, None)
     pairs = ((images[0].numpy(), labels[0].numpy()) for images, labels in batches)
     return {

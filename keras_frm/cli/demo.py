@@ -36,6 +36,7 @@ def demo(
 
     import keras
 
+    from keras_frm.cli.datasets import settings_of
     from keras_frm.data.pipeline import load_dataset
     from keras_frm.evaluation import report
     from keras_frm.evaluation.evaluate import evaluate
@@ -59,6 +60,7 @@ def demo(
     model.compile()
     settings = {"scenes": scenes, "epochs": epochs, "seed": seed}
     config = {"command": "demo", **settings, "backbone": _BACKBONE}
+    config["preset"] = settings_of(chosen)
     remove_older_demo(out)
     with new_run(out, config, chosen.labels) as folder:
         train(model, train_data, validation_data, folder, chosen.labels, epochs=epochs)
@@ -93,7 +95,7 @@ def remove_older_demo(folder: Path) -> None:
     Raises:
         ValueError: The folder holds something else, of which nothing is removed.
     """
-    from keras_frm.training.run_folder import load_settings
+    from keras_frm.training.run_config import load_settings
 
     if not folder.is_dir():
         return
@@ -114,8 +116,8 @@ def remove_older_demo(folder: Path) -> None:
 
 def _exported(network, labels, folder, train_data, validation_data):
     """Export the network in float32 and int8, and compare the two files."""
-    from keras_frm.benchmark import benchmark_report
-    from keras_frm.benchmark.compare import benchmark
+    from keras_frm.benchmark import comparison_report
+    from keras_frm.benchmark.comparison import compare_models
     from keras_frm.export.tflite.export import export_tflite
 
     size = tuple(train_data.element_spec[0].shape[1:3])
@@ -137,8 +139,8 @@ def _exported(network, labels, folder, train_data, validation_data):
     pairs = [
         (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
     ]
-    result = benchmark(
+    result = compare_models(
         files, pairs, labels=labels, images=len(pairs), source="synthetic scenes"
     )
-    benchmark_report.save(result, folder)
-    return benchmark_report.to_text(result)
+    comparison_report.save(result, folder)
+    return comparison_report.to_text(result)

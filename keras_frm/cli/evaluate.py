@@ -5,13 +5,24 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, PresetName, Size, Split
+from keras_frm.cli.options import Data, Size, Split
+from keras_frm.cli.trained import choices_of_run, remedies, require_data
 from keras_frm.progress import progress_bar
+
+_REMEDIES = {
+    "window": "pass --window, the height and width of the windows to slide",
+    "labels": "name its --preset",
+}
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder, .keras or .tflite file.")],
-    preset: PresetName = "cityscapes",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Dataset and classes; else the run's, the model's or cityscapes."
+        ),
+    ] = None,
     data: Data = None,
     split: Split = "val",
     out: Annotated[
@@ -42,23 +53,27 @@ def evaluate(
     from keras_frm.files import write_png
 
     averaged_scales = parse_scales(scales)
-    chosen = chosen_preset(preset, data)
+    preset, data = choices_of_run([model], preset, data)
+    chosen = chosen_preset(preset, data) if preset else None
+    averages = window or stride or flip or averaged_scales != (1.0,)
+    segment, own = _load(model, averages)
+    chosen = chosen or own or chosen_preset("cityscapes", data)
     if submission and chosen.dataset != "cityscapes":
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
-    averages = window or stride or flip or averaged_scales != (1.0,)
-    segment = _load(model, chosen.labels, averages)
+    _check_classes(model, segment, chosen.labels)
+    require_data(chosen, data)
     dataset = plain_data(chosen, data, split, resize)
 
     def write(index, image, label, mask):
         name = submission_name(dataset.listing.pairs[index].image)
         write_png(submission / name, to_label_ids(mask))
 
-    with progress_bar("evaluating") as progress:
+    with remedies(**_REMEDIES), progress_bar("evaluating") as progress:
         result = measure(
             segment,
             dataset,
             labels=chosen.labels,
-            mode="slide" if window else "whole",
+            mode="slide" if window or stride else "whole",
             window=window,
             stride=stride,
             scales=averaged_scales,
@@ -71,12 +86,15 @@ def evaluate(
         print(f"tables and picture are in {report.save(result, out)}")
 
 
-def _load(path, labels, averages):
-    """Return the Keras network of a file, or what gives masks by an exported one."""
+def _load(path, averages):
+    """Return what segments, and the preset that it keeps of its own, if any."""
     if path.suffix.lower() != ".tflite":
-        from keras_frm.training.run_folder import load_trained
+        from keras_frm.models.own_preset import own_preset
+        from keras_frm.models.saving import load_model
+        from keras_frm.training.run_folder import trained_file
 
-        return load_trained(path, labels)[0]
+        model = load_model(trained_file(path), compile=False)
+        return model, own_preset(model)
     if averages:
         raise ValueError(
             f"{path} gives masks, which have no scores to average: --window, --stride, "
@@ -84,7 +102,21 @@ def _load(path, labels, averages):
         )
     from keras_frm.runtime.segmenter import Segmenter
 
-    return Segmenter(path)
+    return Segmenter(path), None
+
+
+def _check_classes(path, segment, labels):
+    """Raise where the model has other classes, before the data are read."""
+    from keras_frm.labels import known_class_count
+
+    own = getattr(segment, "labels", None)
+    network = getattr(segment, "network", segment)
+    count = known_class_count(own) if own else network.output.shape[-1]
+    if count not in (None, labels.num_classes):
+        raise ValueError(
+            f"The model in {path} has {count} classes and the label set "
+            f"'{labels.name}' has {labels.num_classes}; name its --preset."
+        )
 
 
 def parse_scales(text: str) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
+from keras_frm.cli.trained import choices_of_run, note_numbers
 from keras_frm.progress import progress_bar
 
 
@@ -44,18 +45,21 @@ def export(
     from keras_frm.targets import precision_of
     from keras_frm.training.run_folder import load_trained
 
-    chosen = chosen_preset(preset, data) if preset else None
-    network, labels = load_trained(model, chosen.labels if chosen else None)
+    given = chosen_preset(preset, data) if preset else None
+    network, labels = load_trained(model, given.labels if given else None)
+    preset, data = choices_of_run([model], preset, data)
     images = None
     if data is not None or preset == "synthetic":
-        if chosen is None:
+        if preset is None:
             raise ValueError("--data needs --preset, which says how to read it.")
+        chosen = given or chosen_preset(preset, data)
         images = plain_data(chosen, data, split, None).as_numpy_iterator()
     if images is None and precision_of(precision).calibrated:
         raise ValueError(
             f"--precision {precision} needs --preset and --data: images to measure the "
             "ranges of the tensors on."
         )
+    note_numbers(model, labels)
     with progress_bar("calibrating") as progress:
         report = export_tflite(
             network,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import at_least_one_pixel
+from keras_frm.cli.trained import note_numbers, remedies
 from keras_frm.progress import progress_bar
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -23,7 +24,7 @@ def predict(
     ),
     preset: Annotated[
         str | None,
-        typer.Option(help="Classes of a model without a config.json beside it."),
+        typer.Option(help="Classes; else the run's or the model's own, or numbers."),
     ] = None,
     masks: Annotated[
         bool, typer.Option(help="Write the masks (PNG of train ids) too.")
@@ -51,6 +52,7 @@ def predict(
         if threads is not None:
             raise ValueError("--threads is for .tflite files only.")
         segment, labels = _trained_segmenter(model, preset, resize)
+    note_numbers(model, labels)
     if camera is not None:
         _predict_camera(camera, out, segment, labels)
     elif source.suffix.lower() in _VIDEOS:
@@ -75,7 +77,7 @@ def _device_segmenter(model: Path, preset: str | None, threads: int | None):
 
     segmenter = Segmenter(model, num_threads=threads)
     if preset is None:
-        return segmenter, segmenter.label_set
+        return segmenter, segmenter.labels
     from keras_frm.presets import preset as find_preset
 
     return segmenter, find_preset(preset).labels
@@ -87,29 +89,42 @@ def _trained_segmenter(model: Path, preset: str | None, resize):
     from keras_frm.training.run_folder import load_trained
 
     labels = find_preset(preset).labels if preset else None
-    network, labels = load_trained(model, labels)
-    return _segmenter(network, resize), labels
+    with remedies(labels="name its classes with --preset"):
+        network, labels = load_trained(model, labels)
+    fixed = network.input_shape[1:3]
+    if None in fixed:
+        return _segmenter(network, resize), labels
+    if resize not in (None, fixed):
+        raise ValueError(
+            f"--resize does not fit {model}: its size is {fixed[0]}x{fixed[1]} always."
+        )
+    return _segmenter(network, fixed), labels
 
 
-def _segmenter(network, resize) -> Callable:
-    """Return a function from an image (H, W, 3) uint8 to its mask (H, W) uint8."""
-    import cv2
-    import numpy as np
+def _segmenter(network, size) -> Callable:
+    """Return a function from an image (H, W, 3) uint8 to its mask (H, W) uint8.
+
+    Args:
+        network: From images to logits.
+        size: Height and width it is to see; None for the image's.
+    """
     import tensorflow as tf
+
+    from keras_frm.evaluation.predictors import segment_resized
+
+    @tf.function(reduce_retracing=True)
+    def logits_of(images):
+        return network(tf.cast(images, tf.float32), training=False)  # (1, H, W, C)
 
     @tf.function(reduce_retracing=True)
     def mask_of(images):
-        logits = network(tf.cast(images, tf.float32), training=False)
-        return tf.cast(tf.argmax(logits[0], axis=-1), tf.uint8)  # (H, W)
+        return tf.cast(tf.argmax(logits_of(images)[0], axis=-1), tf.uint8)  # (H, W)
 
-    def segment(image):
-        size = image.shape[1], image.shape[0]
-        if resize is not None:
-            image = cv2.resize(image, resize[::-1], interpolation=cv2.INTER_LINEAR)
-        mask = mask_of(tf.constant(image[None])).numpy()
-        return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST))
-
-    return segment
+    if size is None:
+        return lambda image: mask_of(tf.constant(image[None])).numpy()
+    return lambda image: segment_resized(
+        image, lambda images: logits_of(tf.constant(images)).numpy(), size
+    )
 
 
 def _image_files(source):

@@ -52,8 +52,8 @@ def profile(
 
 def _time_operations(path, threads, runs, out):
     """Print the operations of a file by their time."""
-    from keras_frm.benchmark import operation_report as op_report
-    from keras_frm.benchmark.operation_times import profile_operations
+    from keras_frm.benchmark import operation_report
+    from keras_frm.benchmark.operation_times import time_operations
 
     if path.suffix.lower() != ".tflite":
         raise ValueError(
@@ -61,41 +61,34 @@ def _time_operations(path, threads, runs, out):
             "--alignment name the network to count."
         )
     with progress_bar("timing operations") as progress:
-        timed = profile_operations(path, threads=threads, runs=runs, progress=progress)
-    print(f"{path}\n{op_report.to_text(timed, limit=30)}", end="")
+        timed = time_operations(path, threads=threads, runs=runs, progress=progress)
+    print(f"{path}\n{operation_report.to_text(timed, limit=30)}", end="")
     if out is not None:
-        print(f"the whole table is in {op_report.save(timed, out, path.stem)}")
+        print(f"the whole table is in {operation_report.save(timed, out, path.stem)}")
 
 
 def _count_parts(backbone, context, alignment, preset, size):
     """Print the parameters and multiply-adds of each part of a preset's network."""
-    from rich.console import Console
-    from rich.table import Table
-
     from keras_frm.models.build import build_model
     from keras_frm.models.cost import profile as count
+    from keras_frm.tables import Column, to_text
 
     chosen_context = None if context == "none" else context
     network = build_model(
         preset, backbone=backbone, context=chosen_context, alignment=alignment
     )
-    table = Table(
-        "part", "parameters (M)", "G multiply-adds", "attention (G)", box=None
+    columns = (
+        Column("part", "name"),
+        Column("parameters (M)", lambda row: row.parameters / 1e6, ".3f"),
+        Column("G multiply-adds", lambda row: row.multiply_adds / 1e9, ".2f"),
+        Column("attention (G)", lambda row: row.attention_multiply_adds / 1e9, ".2f"),
     )
-    for row in count(network, size):
-        table.add_row(
-            row.name,
-            f"{row.parameters / 1e6:.3f}",
-            f"{row.multiply_adds / 1e9:.2f}",
-            f"{row.attention_multiply_adds / 1e9:.2f}",
-        )
-    console = Console()
-    console.print(f"{backbone}, {context}, {alignment}, {size[1]}x{size[0]}")
-    console.print(table)
+    print(f"{backbone}, {context}, {alignment}, {size[1]}x{size[0]}")
+    print(to_text(count(network, size), columns), end="")
     published = _PAPER.get((alignment, context, size))
     if backbone == "van_small" and published:
-        console.print("the paper: {:.2f} M, {:.2f} GFLOPs".format(*published))
-    console.print(
+        print("the paper: {:.2f} M, {:.2f} GFLOPs".format(*published))
+    print(
         "Counted: trainable parameters; multiply-adds of convolutions, one image. The\n"
         "paper's GFLOPs are such multiply-adds; its count leaves out the two products\n"
         "of the attention, which stand apart here."

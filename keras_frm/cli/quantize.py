@@ -248,18 +248,18 @@ def _report(model, trained, folder, size, calibration, options):
 
 def _comparison(files, validation_data, labels, folder):
     """Compare the files on the validation images; return the table."""
-    from keras_frm.benchmark import benchmark_report
-    from keras_frm.benchmark.compare import benchmark
+    from keras_frm.benchmark import comparison_report
+    from keras_frm.benchmark.comparison import compare_models
 
     pairs = (
         (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
     )
-    result = benchmark(
+    result = compare_models(
         files,
         pairs,
         labels=labels,
         images=int(validation_data.cardinality()),
         source="validation images",
     )
-    benchmark_report.save(result, folder)
-    return benchmark_report.to_text(result)
+    comparison_report.save(result, folder)
+    return comparison_report.to_text(result)

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from keras_frm.data.cache import ExampleCache
 from keras_frm.data.listing import Listing, Pair
 from keras_frm.files import DataError
-from keras_frm.images import resize_image
+from keras_frm.images import resize_image, resize_mask
 from keras_frm.images.reading import image_size
 from keras_frm.labels import CITYSCAPES, LabelSet
 
@@ -64,14 +63,7 @@ def resize_pair(
     >>> [array.shape for array in resize_pair(image, label, (2, 3))]
     [(2, 3, 3), (2, 3)]
     """
-    height, width = size
-    if label.shape == (height, width):
-        return image, label
-    # INTER_NEAREST takes a pixel's corner, up to half a pixel off; EXACT its centre.
-    return (
-        resize_image(image, size),
-        cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
-    )
+    return resize_image(image, size), resize_mask(label, size)
 
 
 def file_examples(

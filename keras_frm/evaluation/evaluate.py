@@ -1,6 +1,5 @@
 """Evaluate a model, or an exported file, on labelled images."""
 
-import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.errors import ArgumentError
 from keras_frm.evaluation.predictors import (
     Predict,
     Score,
@@ -21,8 +21,7 @@ from keras_frm.evaluation.report import Evaluation
 from keras_frm.files import write_png
 from keras_frm.labels import LabelSet, known_class_count, numbered_labels
 from keras_frm.metrics import confusion_matrix
-from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.presets import preset
+from keras_frm.models.own_preset import own_labels
 
 
 def evaluate(
@@ -50,9 +49,9 @@ def evaluate(
         dataset: A `tf.data.Dataset` or iterable of pairs: image (H, W, 3) uint8 or
             float in [0, 255] and label (H, W) or (H, W, 1) integer train ids, both
             with or without a leading batch axis.
-        labels: The classes; None takes `dataset.labels`, then those of the model
-            (`model.label_set`, or its preset's), and numbers the classes of a Keras
-            model where neither has any, with a warning.
+        labels: The classes; None takes `dataset.labels`, then those of `model.labels`
+            or of the model's preset, or numbered names for as many classes as a Keras
+            model has.
         mode: "whole", or "slide" for windows (Keras models only).
         window: (h, w) in pixels for "slide"; None takes the size that the model is
             fixed to.
@@ -91,7 +90,7 @@ def evaluate(
             prediction = _called_mask(model, image)
         else:
             scores = score(image)  # (H, W, C)
-            labels = labels or _own_labels(model, scores.shape[-1])
+            labels = labels or own_labels(model) or _numbered(scores.shape[-1])
             _check_class_count(scores.shape[-1], labels)
             prediction = scores.argmax(axis=-1).astype(np.uint8)  # (H, W)
         try:
@@ -127,7 +126,11 @@ def _score_function(model, mode, window, stride, scales, flip) -> Score | None:
     else:
         window = window or _fixed_size(model)
         if window is None:
-            raise ValueError("mode='slide' needs window=(height, width) in pixels.")
+            raise ArgumentError(
+                "The model takes images of any size, which says no size of windows",
+                "window",
+                "pass window=(height, width) in pixels",
+            )
         score = functools.partial(
             sliding_window,
             predict=_predict_function(model),
@@ -157,10 +160,11 @@ def _predict_function(model: keras.Layer) -> Predict:
 
     def predict(images: np.ndarray) -> np.ndarray:
         if fixed not in (None, images.shape[1:3]):
-            raise ValueError(
+            raise ArgumentError(
                 f"The model takes images of {fixed[0]}x{fixed[1]} only and got "
-                f"{images.shape[1]}x{images.shape[2]}; use mode='slide', "
-                f"window={fixed}."
+                f"{images.shape[1]}x{images.shape[2]}",
+                "window",
+                f"use mode='slide', window={fixed}",
             )
         return logits(tf.constant(images)).numpy()
 
@@ -169,37 +173,33 @@ def _predict_function(model: keras.Layer) -> Predict:
 
 def _fixed_size(model: keras.Layer) -> tuple[int, int] | None:
     """Return the (H, W) that a model is fixed to, None if it takes any size."""
-    size = tuple(getattr(model, "input_shape", ())[1:3])
+    network = getattr(model, "network", model)  # of a SegmentationModel
+    size = tuple(getattr(network, "input_shape", ())[1:3])
     return size if len(size) == 2 and None not in size else None
 
 
 def _mask_labels(segment: Callable, labels: LabelSet | None) -> LabelSet:
     """Return the classes of a callable's masks: its own if no others are given."""
-    own = getattr(segment, "label_set", None)
+    own = own_labels(segment)
     if own is None and labels is None:
-        raise ValueError(
-            "A callable that returns masks does not tell its classes; pass labels=."
+        raise ArgumentError(
+            "A callable that returns masks does not tell its classes", "labels"
         )
     if labels is None:
         return own
     count = known_class_count(own)
     if count not in (None, labels.num_classes):
         path = getattr(segment, "path", "this callable")
-        raise ValueError(
+        raise ArgumentError(
             f"The model in {path} has {count} classes and the label set "
-            f"'{labels.name}' has {labels.num_classes}; name the right preset or "
-            "labels=."
+            f"'{labels.name}' has {labels.num_classes}",
+            "labels",
+            "pass the labels= that it was trained on",
         )
     return labels
 
 
-def _own_labels(model: keras.Layer, count: int) -> LabelSet:
-    """Return the classes of a Keras model: its preset's, or else numbers."""
-    if isinstance(model, SegmentationModel):
-        with contextlib.suppress(ValueError):  # a preset that is not registered here
-            labels = preset(model.preset).labels
-            if labels.num_classes == count:
-                return labels
+def _numbered(count: int) -> LabelSet:
     warnings.warn(
         f"Neither the dataset nor the model tells the names of its {count} classes, so "
         "they are numbered; pass labels= to name them.",
@@ -268,7 +268,9 @@ def _length(dataset) -> int | None:
 def _check_class_count(count: int, labels: LabelSet) -> None:
     """Raise if a model's number of classes is not the label set's."""
     if count != labels.num_classes:
-        raise ValueError(
+        raise ArgumentError(
             f"The model has {count} classes, label set '{labels.name}' has "
-            f"{labels.num_classes}; pass the labels= that the model was trained on."
+            f"{labels.num_classes}",
+            "labels",
+            "pass the labels= that the model was trained on",
         )

@@ -5,13 +5,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from keras_frm.images import resize_image, resize_mask, resize_scores
+
 # A batch of images (B, H, W, 3) -> scores (B, H, W, C) at the same size.
 Predict = Callable[[np.ndarray], np.ndarray]
 # One image (H, W, 3) -> scores (H, W, C).
 Score = Callable[[np.ndarray], np.ndarray]
-
-# OpenCV's resize takes no more channels than this at a time.
-_MAX_CHANNELS = 128
 
 
 def whole_image(image: np.ndarray, predict: Predict) -> np.ndarray:
@@ -111,8 +110,10 @@ def multi_scale(
 ) -> np.ndarray:
     """Average the class probabilities of an image at several scales, and mirrored.
 
-    Scores are resized to the image's size before the softmax, as in MMSegmentation.
-    Memory: one sum of probabilities and one scale's scores.
+    Image and scores are resized bilinearly, the scores before the softmax, as in
+    MMSegmentation's test-time augmentation; elsewhere in this package an image that
+    shrinks is averaged over areas. Memory: one sum of probabilities and one scale's
+    scores.
 
     Args:
         image: (H, W, 3) RGB in [0, 255], uint8 or float32.
@@ -150,31 +151,31 @@ def multi_scale(
     return total / (len(scales) * (1 + flip))
 
 
-def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize scores, or an image, bilinearly with half-pixel centres.
+def segment_resized(
+    image: np.ndarray, predict: Predict, size: tuple[int, int]
+) -> np.ndarray:
+    """Segment an image by a network that sees one size, as `Segmenter` does.
 
     Args:
-        array: (h, w, C), uint8 or float32.
-        size: Height and width (H, W), pixels.
+        image: (H, W, 3) uint8 RGB.
+        predict: Maps (1, h, w, 3) uint8 to scores (1, h', w', C) or a mask (1, h', w')
+            at any stride.
+        size: Height and width (h, w) that it sees.
 
     Returns:
-        (H, W, C), the dtype of `array`.
+        (H, W) uint8 class ids: of the scores, resized bilinearly, or of the nearest
+        pixel of the mask.
 
     Example:
-    >>> resize_scores(np.ones((2, 3, 200), np.float32), (4, 6)).shape
-    (4, 6, 200)
+    >>> image = np.zeros((4, 6, 3), np.uint8)
+    >>> segment_resized(image, lambda images: images[:, ::8, ::8], (16, 24)).shape
+    (4, 6)
     """
-    if array.shape[:2] == size:
-        return array
-    parts = [
-        cv2.resize(
-            array[..., first : first + _MAX_CHANNELS],
-            size[::-1],
-            interpolation=cv2.INTER_LINEAR,
-        ).reshape(*size, -1)  # (H, W, 1..128)
-        for first in range(0, array.shape[-1], _MAX_CHANNELS)
-    ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    result = np.asarray(predict(resize_image(image, size)[None]))[0]
+    if result.ndim == 2:
+        return resize_mask(result.astype(np.uint8), image.shape[:2])
+    scores = resize_scores(result, image.shape[:2])  # (H, W, C)
+    return scores.argmax(axis=-1).astype(np.uint8)
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:

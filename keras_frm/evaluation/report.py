@@ -1,23 +1,28 @@
 """What an evaluation found: its scores, as tables and as files."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from keras_frm import tables
 from keras_frm.evaluation.confusion_plot import confusion_picture
 from keras_frm.files import write_bytes, write_png
 from keras_frm.labels import LabelSet
 from keras_frm.metrics import iou_from_confusion
+from keras_frm.tables import Column
 
-_HEADER = ("class", "iou", "accuracy", "pixels")
+_COLUMNS = (
+    Column("class", "name"),
+    Column("iou", "iou", ".2%"),
+    Column("accuracy", "accuracy", ".2%"),
+    Column("pixels", "pixels", ".2%"),
+)
+_CSV_COLUMNS = tuple(
+    column._replace(format=column.format and ".6f") for column in _COLUMNS
+)
 
 
 class ClassRow(NamedTuple):
@@ -112,17 +117,9 @@ def to_text(evaluation: Evaluation) -> str:
     >>> labels = LabelSet("two", ("road", "car"), ((0, 0, 0), (9, 9, 9)))
     >>> text = to_text(Evaluation(np.array([[6, 2], [0, 2]]), labels, images=1))
     >>> [line.split() for line in text.splitlines() if "mean" in line]
-    [['mean', '62.50', '87.50', '-']]
+    [['mean', '62.50%', '87.50%', '-']]
     """
-    table = Table(box=None, pad_edge=False)
-    for position, title in enumerate(_HEADER):
-        table.add_column(title, justify="right" if position else "left", no_wrap=True)
-    for name, *values in _all_rows(evaluation):
-        # Text, because a name may hold what looks like markup.
-        table.add_row(Text(name), *map(_percent, values))
-    buffer = io.StringIO()
-    Console(file=buffer, width=max(80, 40 + _longest_name(evaluation))).print(table)
-    return buffer.getvalue() + _note_line(evaluation)
+    return tables.to_text(_all_rows(evaluation), _COLUMNS) + _note_line(evaluation)
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -134,13 +131,8 @@ def to_markdown(evaluation: Evaluation) -> str:
     Returns:
         The rows of `to_text` as Markdown.
     """
-    lines = [f"| {' | '.join(_HEADER)} |", "| --- | ---: | ---: | ---: |"]
-    for name, *values in _all_rows(evaluation):
-        # A name must stay in its cell.
-        name = " ".join(name.replace("\\", "\\\\").replace("|", "\\|").split())
-        lines.append(f"| {' | '.join([name, *map(_percent, values)])} |")
-    note = _note_line(evaluation)
-    return "\n".join(lines) + "\n" + (f"\n{note}" if note else "")
+    table, note = tables.to_markdown(_all_rows(evaluation), _COLUMNS), evaluation.note
+    return f"{table}\n{note}\n" if note else table
 
 
 def to_csv(evaluation: Evaluation) -> str:
@@ -152,13 +144,7 @@ def to_csv(evaluation: Evaluation) -> str:
     Returns:
         The rows of `to_text` as CSV, six decimals.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_HEADER)
-    for name, *values in _all_rows(evaluation):
-        cells = ("" if math.isnan(value) else f"{value:.6f}" for value in values)
-        writer.writerow((name, *cells))
-    return buffer.getvalue()
+    return tables.to_csv(_all_rows(evaluation), _CSV_COLUMNS)
 
 
 def save(evaluation: Evaluation, folder: str | Path) -> Path:
@@ -179,25 +165,15 @@ def save(evaluation: Evaluation, folder: str | Path) -> Path:
     return folder
 
 
-def _all_rows(evaluation: Evaluation) -> list[tuple]:
+def _all_rows(evaluation: Evaluation) -> list[ClassRow]:
     """Return the class rows, the mean and the row of all pixels together."""
     nan = math.nan
     labelled = 1.0 if evaluation.confusion.any() else 0.0
     return [
         *evaluation.rows(),
-        ("mean", evaluation.mean_iou, evaluation.mean_accuracy, nan),
-        ("all pixels", nan, evaluation.pixel_accuracy, labelled),
+        ClassRow("mean", evaluation.mean_iou, evaluation.mean_accuracy, nan),
+        ClassRow("all pixels", nan, evaluation.pixel_accuracy, labelled),
     ]
-
-
-def _percent(value: float) -> str:
-    """Format a fraction of 1."""
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
-
-
-def _longest_name(evaluation: Evaluation) -> int:
-    """Return the cells that the longest class name takes in a terminal."""
-    return max(Text(name).cell_len for name in evaluation.labels.classes)
 
 
 def _note_line(evaluation: Evaluation) -> str:

@@ -1,7 +1,10 @@
-"""One way to resize images, for training, calibration and inference alike."""
+"""One way to resize images, masks and scores: for training, calibration, inference."""
 
 import cv2
 import numpy as np
+
+# OpenCV's resize takes no more channels than this at a time.
+_MAX_CHANNELS = 128
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -31,3 +34,52 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask of class ids: the nearest pixel counts.
+
+    Args:
+        mask: (h, w) uint8.
+        size: New height and width, pixels.
+
+    Returns:
+        (H, W) uint8; the mask itself where it has that size.
+
+    Example:
+    >>> resize_mask(np.array([[1, 2]], np.uint8), (1, 4)).tolist()
+    [[1, 1, 2, 2]]
+    """
+    height, width = size
+    if mask.shape == (height, width):
+        return mask
+    # INTER_NEAREST takes a pixel's corner, up to half a pixel off; EXACT its centre.
+    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize scores, or an image, bilinearly with half-pixel centres.
+
+    Args:
+        array: (h, w, C), uint8 or float32.
+        size: New height and width, pixels.
+
+    Returns:
+        (H, W, C), the dtype of `array`; the array itself where it has that size.
+
+    Example:
+    >>> resize_scores(np.ones((2, 3, 200), np.float32), (4, 6)).shape
+    (4, 6, 200)
+    """
+    height, width = size
+    if array.shape[:2] == (height, width):
+        return array
+    parts = [
+        cv2.resize(
+            array[..., first : first + _MAX_CHANNELS],
+            (width, height),
+            interpolation=cv2.INTER_LINEAR,
+        ).reshape(height, width, -1)  # (H, W, 1..128)
+        for first in range(0, array.shape[-1], _MAX_CHANNELS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)

@@ -1,19 +1,16 @@
 """The errors of a quantised graph's tensors as text, as CSV and as a picture."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from keras_frm import tables
 from keras_frm.files import write_bytes, write_png
 from keras_frm.quantization.tensor_errors import TensorError
+from keras_frm.tables import Column
 
 _NOTE = (
     "SNR: signal to noise against the float graph. Own: of this rounding alone; where\n"
@@ -21,6 +18,31 @@ _NOTE = (
     "of the signal in steps of its range.\n"
 )
 _LONGEST_NAME = 60
+
+
+def _sizes(error: TensorError) -> str:
+    """Write a shape as 1x8x8x4."""
+    return "x".join(map(str, error.shape))
+
+
+_COLUMNS = (
+    Column("tensor", "name", folds=True),
+    Column("operation", "kind"),
+    Column("shape", _sizes),
+    Column("SNR, dB", "snr_db", ".1f"),
+    Column("own, dB", "own_snr_db", ".1f"),
+    Column("range", lambda error: f"{error.minimum:.4g} .. {error.maximum:.4g}"),
+    Column("steps", "steps", ".1f"),
+    Column("clipped", "clipped", ".2%"),
+)
+# Names of fields that are no numbers -> what is written.
+_WORDS = {"name": "name", "kind": "kind", "shape": _sizes}
+_CSV_COLUMNS = tuple(
+    Column(field.name, _WORDS[field.name])
+    if field.name in _WORDS
+    else Column(field.name, field.name, ".6g")
+    for field in fields(TensorError)
+)
 
 
 def to_text(
@@ -41,30 +63,12 @@ def to_text(
     >>> " ".join(to_text([error]).splitlines()[1].split())
     'stem Conv2D 1x8 9.5 40.0 -1 .. 1 30.0 1.00%'
     """
-    table = Table(box=None, pad_edge=False)
-    table.add_column("tensor", overflow="fold")
-    for title in ("operation", "shape", "SNR, dB", "own, dB", "range", "steps"):
-        justify = "left" if title in ("operation", "shape") else "right"
-        table.add_column(title, justify=justify, no_wrap=True)
-    table.add_column("clipped", justify="right", no_wrap=True)
-    for error in errors[:limit]:
-        table.add_row(
-            Text(error.name),
-            Text(error.kind),
-            _sizes(error),
-            f"{error.snr_db:.1f}",
-            f"{error.own_snr_db:.1f}",
-            f"{error.minimum:.4g} .. {error.maximum:.4g}",
-            f"{error.steps:.1f}",
-            f"{100 * error.clipped:.2f}%",
-        )
-    buffer = io.StringIO()
-    Console(file=buffer, width=width).print(table)
+    text = tables.to_text(errors[:limit], _COLUMNS, width)
     hidden = errors[limit:] if limit is not None else []
     if hidden:
         least = hidden[0].snr_db
-        buffer.write(f"... and {len(hidden)} more, of {least:.1f} dB and above\n")
-    return f"{buffer.getvalue()}\n{_NOTE}"
+        text += f"... and {len(hidden)} more, of {least:.1f} dB and above\n"
+    return f"{text}\n{_NOTE}"
 
 
 def to_csv(errors: Sequence[TensorError]) -> str:
@@ -77,13 +81,7 @@ def to_csv(errors: Sequence[TensorError]) -> str:
         A column for each field of `TensorError`; numbers with six digits, "inf" for
         no error, the clipped share as a fraction of 1.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(field.name for field in fields(TensorError))
-    for error in errors:
-        name, kind, _, *numbers = astuple(error)
-        writer.writerow((name, kind, _sizes(error), *(f"{x:.6g}" for x in numbers)))
-    return buffer.getvalue()
+    return tables.to_csv(errors, _CSV_COLUMNS)
 
 
 def plot(errors: Sequence[TensorError], limit: int = 30) -> np.ndarray:
@@ -157,11 +155,6 @@ def save(errors: Sequence[TensorError], folder: str | Path, name: str) -> Path:
     write_bytes(folder / f"{name}_tensors.txt", to_text(errors, limit=None).encode())
     write_png(folder / f"{name}_tensors.png", plot(errors))
     return folder
-
-
-def _sizes(error) -> str:
-    """Write a shape as 1x8x8x4."""
-    return "x".join(map(str, error.shape))
 
 
 def _label(name) -> str:

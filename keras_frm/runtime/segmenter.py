@@ -72,19 +72,14 @@ class Segmenter:
         self._lock = threading.Lock()
 
     @property
-    def label_set(self) -> LabelSet:
+    def labels(self) -> LabelSet:
         """Names and colours of the classes."""
         return self._output.labels
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.label_set.classes
-
-    @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
         """RGB colours of the classes, 0 to 255."""
-        return self.label_set.palette
+        return self.labels.palette
 
     @property
     def input_size(self) -> tuple[int, int]:

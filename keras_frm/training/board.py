@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.images import resize_image
 from keras_frm.labels import LabelSet
 from keras_frm.metrics import MeanIoU
 from keras_frm.training.samples import Samples
@@ -79,8 +79,8 @@ class Board(keras.callbacks.Callback):
         """Write input, label and prediction side by side, where they were drawn."""
         for i, picture in enumerate(self.samples.drawn.get(epoch, ())):
             factor = min(1.0, _WIDEST_PICTURE / picture.shape[1])
-            small = cv2.resize(
-                picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA
+            small = resize_image(
+                picture, [round(factor * s) for s in picture.shape[:2]]
             )
             tf.summary.image(f"image, label, prediction/{i}", small[None], epoch)
 

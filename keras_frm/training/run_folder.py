@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,16 +12,22 @@ import keras
 import tensorflow as tf
 
 from keras_frm.files import replacing, write_bytes
-from keras_frm.labels import LabelSet
-from keras_frm.models.saving import load_model, load_network
+from keras_frm.labels import LabelSet, numbered_labels
+from keras_frm.models.own_preset import own_labels
+from keras_frm.models.saving import load_model
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.presets import Preset
 from keras_frm.training.agreement import Agreement
 from keras_frm.training.checkpoint import has_checkpoint
 from keras_frm.training.distribution import Distribution, WorkerLostError
+from keras_frm.training.run_config import (
+    CONFIG,
+    labels_to_json,
+    load_labels,
+    load_settings,
+)
 from keras_frm.training.settings import check_same_settings
 
-CONFIG = "config.json"
 LOG = "log.csv"
 BEST = "best.keras"
 FINAL = "final.keras"  # the best, after what may follow a training
@@ -59,7 +64,7 @@ def new_run(
         WorkerLostError: The first worker could not make it.
     """
     folder = Path(folder)
-    content = {**config, "labels": _labels_to_json(labels)}
+    content = {**config, "labels": labels_to_json(labels)}
     agreement = Agreement(spread or Distribution(tf.distribute.get_strategy()))
     if not agreement.spread.is_chief:
         with agreement.spread.watching():
@@ -134,25 +139,26 @@ def load_trained(
 
     Args:
         path: A run folder (its final or else its best weights are taken), or a
-            `.keras` file. Beside the file lies the run's `config.json`, unless
-            `labels` says the classes.
-        labels: Classes of the model, where no `config.json` says them.
+            `.keras` file.
+        labels: Classes of the model; None takes those of the `config.json` beside the
+            file, else of the model's own preset, else numbers.
 
     Returns:
         The plain network and its label set.
 
     Raises:
-        FileNotFoundError: There is no such file, or no classes are known.
+        FileNotFoundError: There is no such file.
         ValueError: The file is damaged or has another number of classes.
     """
     path = trained_file(Path(path))
-    network = load_network(path)
+    model = load_model(path, compile=False)
+    network = getattr(model, "network", model)
+    count = network.output.shape[-1]
     if labels is None:
-        labels = load_labels(path.parent)
-    found = network.output.shape[-1]
-    if found != labels.num_classes:
+        labels = load_labels(path.parent) or own_labels(model) or numbered_labels(count)
+    if count != labels.num_classes:
         raise ValueError(
-            f"The model in {path} has {found} classes and the label set "
+            f"The model in {path} has {count} classes and the label set "
             f"'{labels.name}' has {labels.num_classes}; name the right preset."
         )
     return network, labels
@@ -197,79 +203,3 @@ def _embedding_head(path):
     if not path.is_file():
         return None
     return getattr(load_model(path, compile=False), "embedding_head", None)
-
-
-def load_settings(path: str | os.PathLike) -> dict:
-    """Return what a run folder's configuration says; empty where there is none.
-
-    Args:
-        path: A run folder, or a file.
-
-    Raises:
-        ValueError: The configuration is damaged.
-    """
-    path = Path(path) / CONFIG
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        resize, recipe = content.get("resize"), content.get("preset", {})
-        if resize is not None:
-            content["resize"] = (int(resize[0]), int(resize[1]))
-            if min(content["resize"]) < 1:
-                raise ValueError(f"its resize is {resize}")
-        if not isinstance(recipe, dict):
-            raise TypeError("its preset is no table")
-        weight = recipe.get("contrastive_weight", 0)
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"its contrastive_weight is {weight}")
-    except (
-        AttributeError,
-        ValueError,
-        TypeError,
-        IndexError,
-        KeyError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise ValueError(f"{path} is damaged ({error}).") from error
-    return content
-
-
-def load_labels(folder: Path) -> LabelSet:
-    """Return the label set of a run folder.
-
-    Raises:
-        FileNotFoundError: The folder has no configuration.
-        ValueError: The configuration is damaged.
-    """
-    path = folder / CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no {CONFIG} beside the model in {folder}, so its classes are "
-            "unknown; pass labels=."
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        return LabelSet(
-            name=str(content["name"]),
-            classes=tuple(str(name) for name in content["classes"]),
-            palette=tuple(_colour(colour) for colour in content["palette"]),
-            ignore_label=int(content["ignore_label"]),
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); pass labels=.") from error
-
-
-def _labels_to_json(labels):
-    """Return a label set as JSON can hold it; ids of files are not kept."""
-    content = dataclasses.asdict(labels)
-    return {key: content[key] for key in ("name", "classes", "palette", "ignore_label")}
-
-
-def _colour(colour):
-    """Return an RGB colour from JSON."""
-    red, green, blue = (int(value) for value in colour)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"a colour is {red}, {green}, {blue}")
-    return red, green, blue

@@ -12,9 +12,9 @@ import tensorflow as tf
 from test_cli import TINY_VAN, keras_frm
 from tiny import batch, toy_model
 
-from keras_frm.benchmark import train_benchmark
-from keras_frm.benchmark.train_benchmark import benchmark_training
-from keras_frm.benchmark.train_benchmark_report import save, to_csv, to_text
+from keras_frm.benchmark import training_step
+from keras_frm.benchmark.training_step import time_training_step
+from keras_frm.benchmark.training_step_report import save, to_csv, to_text
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 
 
@@ -35,14 +35,14 @@ def known_times(monkeypatch):
         on_round()
         return np.array(runs * [[30.0, 10.0, 22.0]]) * np.arange(1, runs + 1)[:, None]
 
-    monkeypatch.setattr(train_benchmark, "interleaved_times", times)
+    monkeypatch.setattr(training_step, "interleaved_times", times)
 
 
 @pytest.mark.parametrize("contrastive_weight", [0.0, 1.0])
 def test_parts_add_up_to_the_step(known_times, contrastive_weight):
     model = compiled(contrastive_weight=contrastive_weight)
     rounds = []
-    row = benchmark_training(
+    row = time_training_step(
         model, (16, 24), 3, runs=3, on_round=lambda: rounds.append(1)
     )
     assert (row.step, row.forward, row.backward, row.update) == (60, 20, 24, 16)
@@ -61,7 +61,7 @@ def test_input_is_the_time_of_the_pipeline():
             time.sleep(0.02)
             yield batch()
 
-    row = benchmark_training(compiled(), (1, 1), 1, batches=slow(), runs=4)
+    row = time_training_step(compiled(), (1, 1), 1, batches=slow(), runs=4)
     assert 20 <= row.input < 200
     assert (row.batch_size, row.crop) == (2, (16, 24))  # those of the data
     assert row.step > 0
@@ -77,8 +77,8 @@ def kinds(function, model):
 def test_only_the_second_part_has_gradients():
     model = compiled()
     gradient = "Conv2DBackpropFilter"
-    assert gradient not in kinds(train_benchmark._forward, model)
-    assert gradient in kinds(train_benchmark._forward_and_backward, model)
+    assert gradient not in kinds(training_step._forward, model)
+    assert gradient in kinds(training_step._forward_and_backward, model)
 
 
 @pytest.mark.parametrize("compiled_by_xla", [True, False])
@@ -86,7 +86,7 @@ def test_parts_are_compiled_as_the_step_is(compiled_by_xla):
     model = toy_model(contrastive_weight=0.0)
     model.compile(keras.optimizers.SGD(0.1), jit_compile=compiled_by_xla)
     images, labels = (tf.convert_to_tensor(x) for x in batch())
-    parts = (train_benchmark._forward, train_benchmark._forward_and_backward)
+    parts = (training_step._forward, training_step._forward_and_backward)
     for part in parts:
         function = part(model)
         assert function._jit_compile == (compiled_by_xla or None)
@@ -98,11 +98,11 @@ def test_parts_are_compiled_as_the_step_is(compiled_by_xla):
 
 def test_at_least_one_run():
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        benchmark_training(compiled(), (16, 24), 2, runs=0)
+        time_training_step(compiled(), (16, 24), 2, runs=0)
 
 
 def test_report_says_each_number(known_times, tmp_path):
-    row = benchmark_training(
+    row = time_training_step(
         compiled(), (16, 24), 3, network="toy", runs=1, threads="2 threads"
     )
     text = to_text(row)
@@ -159,5 +159,5 @@ def test_batches_are_read_once(known_times):
             next(read)
             yield batch()
 
-    benchmark_training(compiled(), (1, 1), 1, batches=batches(), runs=2)
+    time_training_step(compiled(), (1, 1), 1, batches=batches(), runs=2)
     assert next(read) == 2 + 2

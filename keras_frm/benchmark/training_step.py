@@ -15,7 +15,7 @@ from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.models.segmentation_model import SegmentationModel
 
 
-class TrainBenchmark(NamedTuple):
+class TrainingStepTimes(NamedTuple):
     """What was measured of one training.
 
     Args:
@@ -57,7 +57,7 @@ class TrainBenchmark(NamedTuple):
         return 1e3 * self.batch_size / self.step
 
 
-def benchmark_training(
+def time_training_step(
     model: SegmentationModel,
     crop: tuple[int, int],
     batch_size: int,
@@ -67,7 +67,7 @@ def benchmark_training(
     runs: int = 10,
     threads: str = "",
     on_round: Callable[[], object] = lambda: None,
-) -> TrainBenchmark:
+) -> TrainingStepTimes:
     """Time training steps of a compiled model, which changes it.
 
     The whole step, its forward pass, and that with the gradients run in turn; the
@@ -110,7 +110,7 @@ def benchmark_training(
         on_round=on_round,
     )  # (runs, 3)
     step, forward, both = times.T
-    return TrainBenchmark(
+    return TrainingStepTimes(
         network=network,
         precision=model.dtype_policy.name,
         batch_size=images.shape[0],

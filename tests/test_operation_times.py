@@ -13,9 +13,13 @@ import tensorflow as tf
 from helpers import clock
 from test_cli import keras_frm
 
-from keras_frm.benchmark import operation_report as op_report
-from keras_frm.benchmark.operation_times import OpProfile, OpRow, profile_operations
-from keras_frm.benchmark.single_operation import Graph, TensorShape
+from keras_frm.benchmark import operation_report
+from keras_frm.benchmark.operation_times import (
+    OperationRow,
+    OperationTimes,
+    time_operations,
+)
+from keras_frm.benchmark.single_operation import TensorShape, TFLiteGraph
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.runtime.backends.litert import load_interpreter
 
@@ -63,40 +67,38 @@ def test_rounds_go_over_all_calls_in_turn():
 
 
 def test_equal_operations_are_one_row(file):
-    profile = profile_operations(file, runs=2)
-    counts = {(row.operation, row.outputs[0].shape): row.count for row in profile.rows}
+    times = time_operations(file, runs=2)
+    counts = {(row.operation, row.outputs[0].shape): row.count for row in times.rows}
     assert counts == {
         ("CONV_2D", (1, 8, 12, 4)): 3,
         ("CONV_2D", (1, 4, 6, 4)): 1,
         ("SOFTMAX", (1, 4, 6, 4)): 1,
         ("ADD", (1, 4, 6, 4)): 1,
     }
-    assert all(row.milliseconds > 0 and row.delegated for row in profile.rows)
-    assert profile.delegates == 1
-    assert profile.whole > 0
+    assert all(row.milliseconds > 0 and row.delegated for row in times.rows)
+    assert times.delegates == 1
+    assert times.whole > 0
 
 
 def test_times_are_multiplied_sorted_and_shared(file):
     # The whole file takes 9 s, then each operation in the order of the file.
-    profile = profile_operations(file, runs=3, clock=clock(9, 1, 2, 4, 8))
-    times = [(row.operation, row.count, row.total / 1e3) for row in profile.rows]
-    assert times == [
+    times = time_operations(file, runs=3, clock=clock(9, 1, 2, 4, 8))
+    found = [(row.operation, row.count, row.total / 1e3) for row in times.rows]
+    assert found == [
         ("ADD", 1, 8),
         ("SOFTMAX", 1, 4),
         ("CONV_2D", 3, 3),
         ("CONV_2D", 1, 2),
     ]
-    assert profile.sum == 17_000
-    assert profile.whole == 9_000
-    assert [profile.share(row) * 17 for row in profile.rows] == pytest.approx(
-        [8, 4, 3, 2]
-    )
+    assert times.sum == 17_000
+    assert times.whole == 9_000
+    assert [times.share(row) * 17 for row in times.rows] == pytest.approx([8, 4, 3, 2])
 
 
 def test_a_cut_operation_computes_what_it_did(file):
     from ai_edge_litert.interpreter import Interpreter
 
-    graph = Graph(file)
+    graph = TFLiteGraph(file)
     x = RANDOM.normal(size=(1, 8, 12, 4)).astype(np.float32)
     interpreter = Interpreter(model_content=graph.cut(graph.operations[0]))
     interpreter.allocate_tensors()
@@ -119,11 +121,11 @@ def test_an_int8_file():
         optimizations=[tf.lite.Optimize.DEFAULT],
         representative_dataset=samples,
     )
-    profile = profile_operations(content, runs=1)
-    names = {row.operation for row in profile.rows}
+    times = time_operations(content, runs=1)
+    names = {row.operation for row in times.rows}
     assert names >= {"QUANTIZE", "DEQUANTIZE", "CONV_2D"}
-    assert not any(row.problem for row in profile.rows)
-    convolution = next(row for row in profile.rows if row.operation == "CONV_2D")
+    assert not any(row.problem for row in times.rows)
+    convolution = next(row for row in times.rows if row.operation == "CONV_2D")
     assert convolution.inputs[0].dtype == "int8"
 
 
@@ -134,18 +136,18 @@ def test_float16_weights_come_with_their_convolution():
         optimizations=[tf.lite.Optimize.DEFAULT],
         target_spec=tf.lite.TargetSpec(supported_types=[tf.float16]),
     )
-    profile = profile_operations(content, runs=1)
-    convolution = next(row for row in profile.rows if row.operation == "CONV_2D")
+    times = time_operations(content, runs=1)
+    convolution = next(row for row in times.rows if row.operation == "CONV_2D")
     assert [shape.constant for shape in convolution.inputs][:2] == [False, True]
     assert convolution.delegated
-    assert any(row.operation == "DEQUANTIZE" for row in profile.rows)
+    assert any(row.operation == "DEQUANTIZE" for row in times.rows)
 
 
 def test_arg_max_is_not_for_xnnpack():
     def mask_of(x):
         return tf.cast(tf.argmax(x, axis=-1, output_type=tf.int32), tf.uint8)
 
-    rows = profile_operations(converted(mask_of, (1, 4, 6, 5)), runs=1).rows
+    rows = time_operations(converted(mask_of, (1, 4, 6, 5)), runs=1).rows
     assert {(row.operation, row.delegated) for row in rows} == {
         ("ARG_MAX", False),
         ("CAST", False),
@@ -156,19 +158,19 @@ def test_arg_max_is_not_for_xnnpack():
 
 def test_what_cannot_run_alone_is_listed_without_a_time(file, monkeypatch):
     def picky(content, threads):
-        graph = Graph(content)
+        graph = TFLiteGraph(content)
         if [graph.name(operation) for operation in graph.operations] == ["SOFTMAX"]:
             raise RuntimeError("no\nsoftmax")
         return load_interpreter(content, threads)
 
     monkeypatch.setattr("keras_frm.benchmark.operation_times.load_interpreter", picky)
-    profile = profile_operations(file, runs=1, clock=clock(9, 1, 2, 8))
-    assert len(profile.rows) == 4
-    assert profile.sum == 3 * 1e3 + 2e3 + 8e3
-    row = profile.rows[-1]
+    times = time_operations(file, runs=1, clock=clock(9, 1, 2, 8))
+    assert len(times.rows) == 4
+    assert times.sum == 3 * 1e3 + 2e3 + 8e3
+    row = times.rows[-1]
     assert (row.operation, row.count, row.problem) == ("SOFTMAX", 1, "no softmax")
     assert math.isnan(row.milliseconds)
-    assert math.isnan(profile.share(row))
+    assert math.isnan(times.share(row))
     assert row.delegated is None
 
 
@@ -176,28 +178,30 @@ def test_flexible_size_and_damaged_files(tmp_path):
     flexible = tmp_path / "flexible.tflite"
     flexible.write_bytes(converted(chain, (1, None, None, 4)))
     with pytest.raises(ValueError, match=r"flexible.tflite takes images of any size"):
-        profile_operations(flexible)
+        time_operations(flexible)
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(200)))
     with pytest.raises(ValueError, match=r"damaged.tflite"):
-        profile_operations(damaged)
+        time_operations(damaged)
     with pytest.raises(FileNotFoundError, match=r"no file .*none.tflite"):
-        profile_operations(tmp_path / "none.tflite")
+        time_operations(tmp_path / "none.tflite")
 
 
 def rows():
     image = TensorShape((1, 8, 8, 4), "float32", False)
     kernel = TensorShape((4, 3, 3, 4), "int8", True)
     return (
-        OpRow("CONV_2D", 2, 3.0, True, (image, kernel), (image,), "a/Relu;a/Bias"),
-        OpRow("ADD", 1, 2.0, False, (image, image), (image,), "[bold]b"),
-        OpRow("WHILE", 1, math.nan, None, (image,), (image,), "c", "why not"),
+        OperationRow(
+            "CONV_2D", 2, 3.0, True, (image, kernel), (image,), "a/Relu;a/Bias"
+        ),
+        OperationRow("ADD", 1, 2.0, False, (image, image), (image,), "[bold]b"),
+        OperationRow("WHILE", 1, math.nan, None, (image,), (image,), "c", "why not"),
     )
 
 
 def test_text_and_csv():
-    profile = OpProfile(rows(), whole=7.5, delegates=2, threads=2, runs=5)
-    text = op_report.to_text(profile)
+    times = OperationTimes(rows(), whole=7.5, delegates=2, threads=2, runs=5)
+    text = operation_report.to_text(times)
     line = next(line for line in text.splitlines() if line.startswith("CONV_2D"))
     assert line.split()[1:6] == ["2", "3.000", "6.00", "75.0%", "yes"]
     assert "1x8x8x4, [4x3x3x4 int8] -> 1x8x8x4" in line
@@ -208,8 +212,8 @@ def test_text_and_csv():
         "sum of the operations 8.00 ms, 1 of unknown time left out; whole file" in text
     )
     assert "by kind: CONV_2D 75.0%, ADD 25.0%" in text
-    assert "and 1 more, 2.00 ms together" in op_report.to_text(profile, limit=1)
-    table = list(csv.DictReader(io.StringIO(op_report.to_csv(profile))))
+    assert "and 1 more, 2.00 ms together" in operation_report.to_text(times, limit=1)
+    table = list(csv.DictReader(io.StringIO(operation_report.to_csv(times))))
     assert [row["total_ms"] for row in table] == ["6.0000", "2.0000", ""]
     assert [row["share"] for row in table] == ["0.7500", "0.2500", ""]
     assert table[0]["place"] == "a/Relu;a/Bias"
@@ -235,13 +239,13 @@ def test_the_command_with_a_mistake(name, match, tmp_path):
     assert match in keras_frm("profile", tmp_path / name).line
 
 
-def test_profiling_needs_no_tensorflow(file, tmp_path):
+def test_timing_operations_needs_no_tensorflow(file, tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(file)
     code = (
         "import sys\n"
-        "from keras_frm.benchmark.operation_times import profile_operations\n"
-        f"assert profile_operations({str(path)!r}, runs=1).rows\n"
+        "from keras_frm.benchmark.operation_times import time_operations\n"
+        f"assert time_operations({str(path)!r}, runs=1).rows\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     root = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from keras_frm.labels import LabelSet
 _SCENES = 8  # where no images are given
 
 
-class BenchmarkRow(NamedTuple):
+class ComparisonRow(NamedTuple):
     """What was measured of one file.
 
     Args:
@@ -51,7 +51,7 @@ class BenchmarkRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Comparison:
     """A comparison of model files.
 
     Args:
@@ -63,7 +63,7 @@ class Benchmark:
         source: What images these are.
     """
 
-    rows: tuple[BenchmarkRow, ...]
+    rows: tuple[ComparisonRow, ...]
     machine: str
     threads: int
     runs: int
@@ -71,7 +71,7 @@ class Benchmark:
     source: str
 
 
-def benchmark(
+def compare_models(
     paths: Sequence[str | Path],
     pairs: Iterable[Pair] | None = None,
     *,
@@ -83,7 +83,7 @@ def benchmark(
     size: tuple[int, int] | None = None,
     clock: Callable[[], float] = time.perf_counter,
     progress: Callable[[str, int, int | None], None] = lambda *_: None,
-) -> Benchmark:
+) -> Comparison:
     """Measure model files side by side.
 
     All files run in turn in one process, so that the ratios hold on a noisy machine;
@@ -139,15 +139,15 @@ def benchmark(
         _row(model, times[:, [0, position]], memory[position], scores[position])
         for position, model in enumerate(models)
     ]
-    return Benchmark(
+    return Comparison(
         tuple(rows), machine_name(), threads, runs, compared, source or "given images"
     )
 
 
-def _row(model, times, memory, score) -> BenchmarkRow:
+def _row(model, times, memory, score) -> ComparisonRow:
     """Return the row of a model from its times beside the first one's."""
     first, own = times[:, 0], times[:, 1]
-    return BenchmarkRow(
+    return ComparisonRow(
         name=model.name,
         runtime=model.runtime,
         input_size=model.input_size,
