@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_frm.graph.convolutions import scale_channels
 from keras_frm.graph.graph import Graph, rebuild
-from keras_frm.graph.passes.fold_scale import constant_scale
+from keras_frm.graph.layer_scales import constant_scale
 from keras_frm.layers.blocks.layer_scale import LayerScale
 from keras_frm.quantization.channel_groups import ChannelGroups, absorbs_factors
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Call, Graph
-from keras_frm.graph.passes.separate_activations import is_plain
+from keras_frm.graph.passes.separate_activations import is_fusable_relu
 from keras_frm.layers.blocks.layer_scale import LayerScale
 from keras_frm.quantization.operation_kinds import (
     ACTIVATIONS,
@@ -47,10 +47,10 @@ class Plan:
     >>> import keras
     >>> image = keras.Input((8, 8, 3), name="image")
     >>> x = keras.layers.Conv2D(4, 3, name="conv")(image)
-    >>> x = keras.layers.MaxPooling2D(name="pool")(keras.layers.ReLU()(x))
+    >>> x = keras.layers.MaxPooling2D()(keras.layers.ReLU(name="relu")(x))
     >>> plan = Plan(Graph(keras.Model(image, x)))
     >>> {name: len(tensors) for name, tensors in plan.tensors_by_range().items()}
-    {'image': 1, 'pool': 2}
+    {'image': 1, 'relu': 2}
     """
 
     def __init__(
@@ -203,8 +203,8 @@ class Plan:
         user = self.graph.only_user(call)
         if user is None or self._kept_float(user):
             return False
-        kind = type(user.operation).__name__
-        return kind in ACTIVATIONS and (kind != "ReLU" or is_plain(user.operation))
+        activation, kind = user.operation, type(user.operation).__name__
+        return kind in ACTIVATIONS and (kind != "ReLU" or is_fusable_relu(activation))
 
     # Which ranges their tensors have.
 

@@ -196,7 +196,6 @@ def _partners(float_graph, rounded_graph) -> dict[int, keras.KerasTensor]:
 
 
 def _bounds(layer) -> tuple[float, float]:
-    """Return the range of a rounding layer."""
     low, high = layer.ends()
     return float(low), float(high)
 
