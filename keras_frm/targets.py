@@ -6,8 +6,9 @@ import keras
 
 from keras_frm.graph.passes.commute_resize import commute_resize
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
+from keras_frm.graph.passes.fold_layer_scale import fold_layer_scale
 from keras_frm.graph.passes.fold_rescaling import fold_rescaling
-from keras_frm.graph.passes.fold_scale import fold_layer_scale, fold_residual_scale
+from keras_frm.graph.passes.fold_residual_scale import fold_residual_scale
 from keras_frm.graph.passes.integer_layer_norm import integer_layer_norm
 from keras_frm.graph.passes.integer_softmax import integer_softmax
 from keras_frm.graph.passes.scale_to_depthwise import scale_to_depthwise

@@ -60,7 +60,7 @@ def main():
     network, labels = load_trained(arguments.run)
     size = network.input.shape[1:3]
     head = at_stride(network, STRIDE).output
-    step = float(head._keras_history.operation.step())
+    step = float(head._keras_history.operation.scale())
     mask_of = exported(network, labels, size)
     logits_of = exported(network, labels, size, output="logits", output_stride=STRIDE)
     graph = tf.function(keras.Model(network.input, [network.output, head]))

@@ -6,12 +6,16 @@ import pytest
 import tensorflow as tf
 from helpers import twelve_bits
 from keras import layers, ops
+from test_fake_quant_layers import EAGER_AND_GRAPH
 from test_quantize_aware import run_file
-from test_tfmot_quantizer import EAGER_AND_GRAPH
 from tiny import tiny_model
 
 from keras_frm import export_tflite, quantize_aware, recalibrate
-from keras_frm.quantization.layers.integer_grid import grid_of, product, short
+from keras_frm.quantization.layers.integer_grid import (
+    nudged_grid,
+    ordered_product,
+    round_mantissa,
+)
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
@@ -168,9 +172,9 @@ def test_whole_network_without_attention_and_its_file(tmp_path):
 # === Scales ===
 
 
-def test_short_numbers_are_those_of_float64():
+def test_rounded_mantissas_are_those_of_float64():
     x = np.random.default_rng(0).lognormal(0, 9, 1000)
-    actual = short(tf.constant(x)).numpy().astype(float)
+    actual = round_mantissa(tf.constant(x)).numpy().astype(float)
     np.testing.assert_array_equal(actual, twelve_bits(x.astype(np.float32)))
 
 
@@ -178,8 +182,8 @@ def test_range_made_of_a_range_is_the_same():
     random = np.random.default_rng(0)
     for low, high in random.lognormal(0, 3, (50, 2)) * [-1, 1]:
         for symmetric in (False, True):
-            first = [float(x) for x in grid_of(low, high, symmetric)]
-            again = [float(x) for x in grid_of(*first[:2], symmetric)]
+            first = [float(x) for x in nudged_grid(low, high, symmetric)]
+            again = [float(x) for x in nudged_grid(*first[:2], symmetric)]
             assert again == first
             numbers = 254 if symmetric else 255
             assert first[2] * numbers == pytest.approx(high - low, rel=3e-4)
@@ -195,7 +199,7 @@ def test_product_of_products_is_taken_in_its_order():
 
     @tf.function
     def function(x, y, factor):
-        return product(x * y, factor)
+        return ordered_product(x * y, factor)
 
     np.testing.assert_array_equal(function(x, y, factor), (x * y) * factor)
 
@@ -206,11 +210,11 @@ def test_product_of_products_is_taken_in_its_order():
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (10, 14), (13, 4), (5, 7)])
 def test_resize_is_near_that_of_float(size):
     x = np.random.default_rng(0).integers(-128, 128, (2, 5, 7, 3)) * 0.5
-    actual = QuantizedResize(size)(x.astype(np.float32), step=0.5).numpy()
+    actual = QuantizedResize(size)(x.astype(np.float32), scale=0.5).numpy()
     exact = tf.image.resize(x, size).numpy()
     assert np.abs(actual - exact).max() <= 0.5 * 0.5 + 0.05  # half a step and weights
     np.testing.assert_array_equal(actual, np.round(actual / 0.5) * 0.5)
-    same = QuantizedResize((5, 7))(x.astype(np.float32), step=0.5)
+    same = QuantizedResize((5, 7))(x.astype(np.float32), scale=0.5)
     np.testing.assert_array_equal(same, x)
 
 
@@ -227,7 +231,7 @@ def gradient_of(function, *tensors):
 
 def test_gradient_of_a_resize_is_that_of_float():
     x = np.random.default_rng(0).integers(-128, 128, (2, 5, 7, 3)).astype(np.float32)
-    (actual,) = gradient_of(lambda x: QuantizedResize((9, 16))(x, step=1.0), x)
+    (actual,) = gradient_of(lambda x: QuantizedResize((9, 16))(x, scale=1.0), x)
     (expected,) = gradient_of(lambda x: tf.image.resize(x, (9, 16)), x)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
@@ -241,7 +245,7 @@ def test_product_and_its_gradients_are_those_of_float64(wrap, shape):
     layer = QuantizedMultiply()
 
     def multiply(x, y):
-        return layer(x, y, step=0.25, other_step=0.5, output_step=3.0)
+        return layer(x, y, x_scale=0.25, y_scale=0.5, output_scale=3.0)
 
     expected = 3 * np.round(x.astype(float) * y / 3)
     np.testing.assert_array_equal(wrap(multiply)(x, y), expected)
@@ -265,7 +269,7 @@ def test_normalisation_and_its_gradients_are_those_of_keras(wrap):
     layer, plain = normalisations()
 
     def normalise(x):
-        return layer(x, step=0.5)
+        return layer(x, scale=0.5)
 
     double = plain.get_config() | {"dtype": "float64"}
     reference = layers.LayerNormalization.from_config(double)
@@ -281,12 +285,12 @@ def test_normalisation_and_its_gradients_are_those_of_keras(wrap):
 def test_normalisation_of_one_number_everywhere():
     layer, _ = normalisations()
     x = np.full((1, 2, 2, 6), 3.0, np.float32)
-    np.testing.assert_allclose(layer(x, step=0.5)[0, 0, 0], layer.beta, atol=1e-6)
+    np.testing.assert_allclose(layer(x, scale=0.5)[0, 0, 0], layer.beta, atol=1e-6)
 
 
 def test_normalisation_comes_back():
     layer, plain = normalisations()
-    for weight, other in zip(layer.unrounded().weights, plain.weights, strict=True):
+    for weight, other in zip(layer.float_layer().weights, plain.weights, strict=True):
         np.testing.assert_array_equal(weight, other)
 
 
@@ -294,9 +298,9 @@ def test_normalisation_comes_back():
 def test_normalisation_does_not_depend_on_the_order_of_its_sums(wrap):
     x = np.random.default_rng(0).integers(-400, 400, (1, 9, 9, 64)).astype(np.float32)
     layer = QuantizedLayerNorm(epsilon=1e-6)
-    expected = wrap(lambda x: layer(x, step=1.0))(x)
+    expected = wrap(lambda x: layer(x, scale=1.0))(x)
     order = np.random.default_rng(1).permutation(64)
-    shuffled = wrap(lambda x: layer(x, step=1.0))(x[..., order])
+    shuffled = wrap(lambda x: layer(x, scale=1.0))(x[..., order])
     np.testing.assert_array_equal(shuffled, np.asarray(expected)[..., order])
 
 
@@ -315,8 +319,7 @@ def test_config_comes_back_and_shapes_are_known(layer, shapes):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     tensors = [keras.Input(shape[1:], batch_size=shape[0]) for shape in shapes]
-    names = ("step", "other_step", "output_step")
-    count = 3 if len(shapes) == 2 else 1
-    steps = dict.fromkeys(names[:count], 0.5)
-    known = layer(*tensors, **steps).shape
-    assert known == layer(*(np.zeros(s, np.float32) for s in shapes), **steps).shape
+    names = ("x_scale", "y_scale", "output_scale") if shapes[1:] else ("scale",)
+    scales = dict.fromkeys(names, 0.5)
+    known = layer(*tensors, **scales).shape
+    assert known == layer(*(np.zeros(s, np.float32) for s in shapes), **scales).shape

@@ -83,10 +83,10 @@ CASES = {
     ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
-# They compute with integers, not with numbers of any size: see test_tfmot_quantizer.py
-# and test_integer_arithmetic.py.
-QUANTIZERS = {"FakeQuant", "MovingRange", "KernelQuant", "QuantizedEntry"}
-QUANTIZERS |= {"QuantizedKernel", "QuantizedLayerNorm", "QuantizedMultiply"}
+# They compute with integers, not with numbers of any size: see
+# test_fake_quant_layers.py and test_integer_arithmetic.py.
+QUANTIZERS = {"FakeQuant", "MovingAverageFakeQuant", "KernelFakeQuant", "Quantize"}
+QUANTIZERS |= {"QuantizedConvolution", "QuantizedLayerNorm", "QuantizedMultiply"}
 QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedResize"}
 every_layer = pytest.mark.parametrize("name", CASES)
 

@@ -13,7 +13,7 @@ from keras_frm.quantization.after_training import quantize_after_training
 from keras_frm.quantization.calibrate import calibrate
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
-from keras_frm.quantization.plan import IMAGE, IMAGE_RANGE, KERNEL_RANGES, Plan
+from keras_frm.quantization.plan import FIXED_RANGES, IMAGE, IMAGE_RANGE, Plan
 
 SIZE = (8, 12)
 
@@ -54,7 +54,7 @@ def call_named(plan, name):
 
 def range_name(plan, name):
     """The name of the range of what an operation makes."""
-    return plan.range_of(call_named(plan, name).outputs[0])
+    return plan.range_name(call_named(plan, name).outputs[0])
 
 
 def named_op(function, *args, name, **kwargs):
@@ -72,7 +72,7 @@ def test_fused_activation_leaves_its_producer_without_a_range():
     assert range_name(plan, "c") is None
     assert plan.is_integer(call_named(plan, "c"))
     assert range_name(plan, "relu") == "relu"
-    assert set(plan.tensors()) == {IMAGE, "relu", "after"}
+    assert set(plan.tensors_by_range()) == {IMAGE, "relu", "after"}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_relu_that_no_kernel_fuses_leaves_its_producer_a_range(options):
     x = image()
     relu = layers.ReLU(**options, name="relu")
     plan = plan_of(graph_of(x, conv("after")(relu(conv("c")(x)))))
-    assert set(plan.tensors()) == {IMAGE, "c", "relu", "after"}
+    assert set(plan.tensors_by_range()) == {IMAGE, "c", "relu", "after"}
 
 
 def test_activation_of_a_tensor_with_other_users_is_not_fused():
@@ -116,9 +116,9 @@ def test_activation_kept_in_float_is_not_fused():
 def test_what_moves_numbers_shares_the_range(move):
     x = image()
     plan = plan_of(graph_of(x, move(conv("c")(x))))
-    assert len(plan.tensors()) == 2  # the image and one for both
-    assert plan.range_of(plan.graph.calls[-1].outputs[0]) == range_name(plan, "c")
-    assert len(plan.tensors()[range_name(plan, "c")]) == 2
+    assert len(plan.tensors_by_range()) == 2  # the image and one for both
+    assert plan.range_name(plan.graph.calls[-1].outputs[0]) == range_name(plan, "c")
+    assert len(plan.tensors_by_range()[range_name(plan, "c")]) == 2
 
 
 def test_members_of_a_concatenation_share_one_range():
@@ -129,7 +129,7 @@ def test_members_of_a_concatenation_share_one_range():
     plan = plan_of(model)
     shared = {range_name(plan, n) for n in ("left", "right", "large", "joined")}
     assert len(shared) == 1
-    assert len(plan.tensors()) == 2
+    assert len(plan.tensors_by_range()) == 2
     ranges = calibrate(model, plan, images())
     probe = keras.Model(model.input, [left, right])
     extremes = [_extremes(probe(i[None].astype("float32"))) for i in images()]
@@ -151,7 +151,7 @@ def test_image_and_sigmoid_have_fixed_ranges():
     model = graph_of(x, gated)
     ranges = calibrate(model, plan_of(model), images())
     assert ranges[IMAGE] == IMAGE_RANGE == (0, 255)
-    assert ranges["gate"] == KERNEL_RANGES["Sigmoid"] == (0, 255 / 256)
+    assert ranges["gate"] == FIXED_RANGES["Sigmoid"] == (0, 255 / 256)
     assert ranges["c"] != IMAGE_RANGE
 
 
@@ -172,17 +172,17 @@ def island():
     return graph_of(x, conv("after")(norm))
 
 
-def test_layer_norm_is_a_float_island_with_doors():
+def test_layer_norm_is_a_float_island():
     plan = plan_of(island())
     norm, total, after = (call_named(plan, n) for n in ("norm", "total", "after"))
     assert not plan.is_integer(norm)
     assert plan.is_integer(total)
-    assert plan.is_door(after, norm.outputs[0])
-    assert not plan.leaves_integers(total, total.inputs[0])
-    assert plan.leaves_integers(norm, norm.inputs[0])
-    assert not plan.is_door(call_named(plan, "before"), plan.graph.inputs[0])
+    assert plan.quantizes_input(after, norm.outputs[0])
+    assert not plan.dequantizes_input(total, total.inputs[0])
+    assert plan.dequantizes_input(norm, norm.inputs[0])
+    assert not plan.quantizes_input(call_named(plan, "before"), plan.graph.inputs[0])
     # The float tensor needs a range where it becomes integer again.
-    assert plan.range_of(norm.outputs[0]) == "norm"
+    assert plan.range_name(norm.outputs[0]) == "norm"
 
 
 def test_summands_share_one_range_with_their_sum():
@@ -199,7 +199,7 @@ def test_summands_share_one_range_with_the_activation_of_their_sum():
     relu = layers.ReLU(name="relu")(total)
     plan = plan_of(graph_of(x, conv("c")(relu)))
     assert len({range_name(plan, name) for name in ("a", "b", "relu")}) == 1
-    assert plan.result_range(call_named(plan, "total")) == range_name(plan, "relu")
+    assert plan.output_range(call_named(plan, "total")) == range_name(plan, "relu")
     assert range_name(plan, "total") is None
 
 
@@ -234,7 +234,7 @@ def test_class_ids_compare_integers_as_they_are():
     plan = plan_of(graph_of(x, ClassIds(name="mask")(conv("c")(x))))
     mask = call_named(plan, "mask")
     assert not plan.is_integer(mask)
-    assert not plan.leaves_integers(mask, mask.inputs[0])
+    assert not plan.dequantizes_input(mask, mask.inputs[0])
 
 
 @pytest.mark.parametrize(

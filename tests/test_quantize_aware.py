@@ -11,10 +11,10 @@ from tiny import batch, weights_of
 from keras_frm import export_tflite, quantize_aware
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.graph import Graph
-from keras_frm.quantization.freeze import with_fixed_ranges, without_rounding
+from keras_frm.quantization.freeze import freeze, without_fake_quant
 from keras_frm.quantization.layers.fake_quant import FakeQuant
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.tensor_errors import tensor_errors
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.backends.tensors import read_input, read_output
@@ -105,13 +105,15 @@ def quantized(model, **options):
 def ranges_of(model):
     """The layers that round tensors, by name."""
     network = getattr(model, "network", model)
-    kinds = (FakeQuant, MovingRange)
+    kinds = (FakeQuant, MovingAverageFakeQuant)
     return {layer.name: layer for layer in network.layers if isinstance(layer, kinds)}
 
 
 def kernels_of(model):
     network = getattr(model, "network", model)
-    return [layer for layer in network.layers if isinstance(layer, QuantizedKernel)]
+    return [
+        layer for layer in network.layers if isinstance(layer, QuantizedConvolution)
+    ]
 
 
 def run_file(path, images):
@@ -168,7 +170,7 @@ def test_network_before_training_is_that_of_quantisation_after_training(tmp_path
     assert_file_is_the_same(trainable, tmp_path)
     images = IMAGES[:4].astype("float32")
     np.testing.assert_allclose(
-        without_rounding(trainable)(images), model(images), rtol=1e-3, atol=1e-3
+        without_fake_quant(trainable)(images), model(images), rtol=1e-3, atol=1e-3
     )
 
 
@@ -180,17 +182,15 @@ def test_layers_called_twice(tmp_path):
     trainable = quantized(keras.Model(x, conv("classifier", 3)(y)))
     train(trainable, epochs=1)
     images = IMAGES[:4].astype("float32")
-    fixed = with_fixed_ranges(flatten(trainable, (*SIZE, 3), None))
-    np.testing.assert_allclose(fixed(images), trainable(images), rtol=1e-4, atol=1e-4)
+    frozen = freeze(flatten(trainable, (*SIZE, 3), None))
+    np.testing.assert_allclose(frozen(images), trainable(images), rtol=1e-4, atol=1e-4)
     export_tflite(trainable, tmp_path / "a.tflite", input_shape=SIZE, precision="int8")
 
 
 def test_errors_of_a_trained_graph_tensor_by_tensor():
     trainable = quantized(trained(residual_net))
     graph = flatten(trainable, (*SIZE, 3))
-    errors = tensor_errors(
-        without_rounding(graph), with_fixed_ranges(graph), IMAGES[:2]
-    )
+    errors = tensor_errors(without_fake_quant(graph), freeze(graph), IMAGES[:2])
     assert {"image", "down.activation", "classifier"} - {e.name for e in errors} <= {
         "down.activation"
     }
@@ -229,7 +229,7 @@ def test_every_weight_learns_and_ranges_follow():
     assert not own & {id(w) for w in trainable.trainable_weights}
     for name, layer in roundings.items():
         moved = _ends(trainable)[name] != ends[name]
-        assert moved == isinstance(layer, MovingRange), name
+        assert moved == isinstance(layer, MovingAverageFakeQuant), name
 
 
 def _ends(model):
@@ -310,14 +310,14 @@ def normalised_net():
     return keras.Model(entry, conv("after", 3)(x))
 
 
-def test_layer_norm_has_ranges_at_its_doors_only():
+def test_layer_norm_has_ranges_before_and_behind_it_only():
     model = quantized(normalised_net())
     calls = [call for call in Graph(model).calls if len(call.outputs) == 1]
     names = [call.operation.name for call in calls]
     start = names.index("before")
     assert names[start:] == [
         "before", "before.range", "norm.channels.float_0", "norm.channels", "norm",
-        "norm.entry", "norm.range", "after", "after.range",
+        "norm.quantize", "norm.range", "after", "after.range",
     ]  # fmt: skip
     norm = model.get_layer("norm")
     before = norm.gamma.numpy()
@@ -331,11 +331,11 @@ def test_tensorrt_has_zero_in_the_middle_of_every_range(tmp_path):
     train(model, epochs=2)
     for low, high in _ends(model).values():
         assert low == -high < 0
-    fixed = with_fixed_ranges(flatten(model, (*SIZE, 3), None))
-    for low, high in _ends(fixed).values():
+    frozen = freeze(flatten(model, (*SIZE, 3), None))
+    for low, high in _ends(frozen).values():
         assert low == -high < 0
     images = IMAGES[:4].astype("float32")
-    np.testing.assert_allclose(fixed(images), model(images), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(frozen(images), model(images), rtol=1e-4, atol=1e-4)
     details = file_tensors(model, tmp_path / "net.tflite")
     points = {
         int(detail["quantization_parameters"]["zero_points"][0])

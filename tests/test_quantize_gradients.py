@@ -6,14 +6,14 @@ import pytest
 import tensorflow as tf
 from helpers import numerical_gradient, twelve_bits
 from keras import layers
-from test_tfmot_quantizer import EAGER_AND_GRAPH, assert_on_grid, rounded
+from test_fake_quant_layers import EAGER_AND_GRAPH, assert_on_grid, rounded
 
 from keras_frm import quantize_aware
 from keras_frm.graph.passes.native_depthwise import NativeDepthwiseConv2D
-from keras_frm.quantization.layers import quantized_kernel
+from keras_frm.quantization.layers import quantized_convolution
 from keras_frm.quantization.layers.fake_quant import FakeQuant
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
-from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant
+from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 
 pytest.importorskip("tf_keras")
 
@@ -43,7 +43,7 @@ def convolve(x, kernel, bias, dilation=(1, 1), depthwise=False):
 
 
 def kernels_of(model):
-    return [y for y in model.layers if isinstance(y, QuantizedKernel)]
+    return [y for y in model.layers if isinstance(y, QuantizedConvolution)]
 
 
 def with_random_biases(model):
@@ -128,7 +128,7 @@ class SmallNet:
         arguments = [x, *(np.float64(w) for w in model.trainable_weights)]
         _, *weights = self.arguments = arguments
         for layer, kernel in zip(self.layers, weights[::2], strict=True):
-            after = np.float64(layer.rounding(layer.layer.kernel))
+            after = np.float64(layer.fake_quant(layer.layer.kernel))
             axes = (0, 1) if layer.depthwise else (0, 1, 2)
             largest = np.abs(kernel).max(axes)
             step = largest / 127
@@ -200,9 +200,9 @@ PARTS = {"inner": (3, 3), "rows": (9, 3), "columns": (3, 9)}
 @pytest.fixture
 def no_rounding(monkeypatch):
     """The training graph with every rounding handing on what it takes."""
-    monkeypatch.setattr(KernelQuant, "call", lambda self, x: x)
-    unrounded = lambda x, factor, step: x * factor * step  # noqa: E731
-    monkeypatch.setattr(quantized_kernel, "round_to", unrounded)
+    monkeypatch.setattr(KernelFakeQuant, "call", lambda self, x: x)
+    unrounded = lambda x, multiplier, scale: x * multiplier * scale  # noqa: E731
+    monkeypatch.setattr(quantized_convolution, "rescale_and_round", unrounded)
 
     def call(self, x, grid=None, only_grid=False):
         return self.grid() if only_grid else x

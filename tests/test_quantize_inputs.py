@@ -10,7 +10,7 @@ from keras_frm.graph.graph import Graph
 from keras_frm.quantization.after_training import quantize_after_training
 from keras_frm.quantization.freeze import is_quantization_aware
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 
 pytest.importorskip("tf_keras")
 
@@ -325,7 +325,7 @@ def test_keep_float_of_one_pattern_is_no_list_of_letters():
     trainable = quantize_aware(
         plain_model(), representative_data=IMAGES, keep_float="st*"
     )
-    kernels = {y.name for y in trainable.layers if isinstance(y, QuantizedKernel)}
+    kernels = {y.name for y in trainable.layers if isinstance(y, QuantizedConvolution)}
     assert "classifier" in kernels
     assert "stem" not in kernels
 
@@ -378,12 +378,12 @@ def test_unknown_operation_is_named_with_its_path(function, kind, path):
         "block.first.range",
         f"{path}.float_0",
         path,
-        f"{path}.entry",
+        f"{path}.quantize",
         f"{path}.range",
         "block.inner",
     ]
     kinds = {type(y) for y in trainable.layers}
-    assert {QuantizedKernel, FloatBoundary} <= kinds
+    assert {QuantizedConvolution, FloatBoundary} <= kinds
 
 
 def test_unknown_operation_kept_float_trains_and_exports(tmp_path):

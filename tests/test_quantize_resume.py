@@ -12,8 +12,8 @@ from tiny import batch
 
 from keras_frm import SegmentationModel, quantize_aware
 from keras_frm.layers import BilinearUpsampling
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 
 pytest.importorskip("tf_keras")
 
@@ -63,7 +63,9 @@ def load(path):
 
 def ranges_of(model):
     network = getattr(model, "network", model)
-    return [layer for layer in network.layers if isinstance(layer, MovingRange)]
+    return [
+        layer for layer in network.layers if isinstance(layer, MovingAverageFakeQuant)
+    ]
 
 
 def state_of(model):
@@ -197,7 +199,7 @@ def test_teacher_and_its_weight_are_in_the_file(tmp_path):
     assert loaded.distillation_weight == 0.25
     images = IMAGES.astype("float32")
     np.testing.assert_array_equal(loaded.teacher(images), teacher(images))
-    kernels = [y for y in loaded.network.layers if isinstance(y, QuantizedKernel)]
+    kernels = [y for y in loaded.network.layers if isinstance(y, QuantizedConvolution)]
     assert len(kernels) == 4
     np.testing.assert_array_equal(loaded(images), model(images))
     assert [w.path for w in loaded.trainable_weights if "teacher" in w.path] == []

@@ -8,9 +8,9 @@ from keras import layers
 from keras_frm import SegmentationModel, quantize_aware, recalibrate
 from keras_frm.graph.flatten import flatten
 from keras_frm.layers import BilinearUpsampling, LayerScale
-from keras_frm.quantization.freeze import is_quantization_aware, without_rounding
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.freeze import is_quantization_aware, without_fake_quant
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 
 pytest.importorskip("tf_keras")
 
@@ -47,7 +47,9 @@ def drifted(model):
 
 def exact(model):
     """Return what a quantised model computes without any rounding."""
-    return without_rounding(flatten(model, (*SIZE, 3), batch_size=None))(INPUTS).numpy()
+    return without_fake_quant(flatten(model, (*SIZE, 3), batch_size=None))(
+        INPUTS
+    ).numpy()
 
 
 def trained(**options):
@@ -71,7 +73,9 @@ def test_twice_is_as_once():
     assert [layer.name for layer in twice.layers] == [x.name for x in once.layers]
     assert sum(isinstance(layer, LayerScale) for layer in twice.layers) == 1
     np.testing.assert_allclose(exact(twice), exact(once), atol=1e-5)
-    step = [layer for layer in once.layers if isinstance(layer, MovingRange)][-1].step()
+    step = [
+        layer for layer in once.layers if isinstance(layer, MovingAverageFakeQuant)
+    ][-1].scale()
     np.testing.assert_allclose(twice(INPUTS), once(INPUTS), atol=3 * float(step))
 
 
@@ -79,7 +83,9 @@ def test_scheme_and_frozen_ranges_stay():
     new = recalibrate(
         trained(scheme="tensorrt", freeze_after=3), representative_data=IMAGES
     )
-    ranges = [layer for layer in new.layers if isinstance(layer, MovingRange)]
+    ranges = [
+        layer for layer in new.layers if isinstance(layer, MovingAverageFakeQuant)
+    ]
     assert ranges
     assert all(layer.symmetric and layer.freeze_after == 3 for layer in ranges)
 
@@ -88,7 +94,7 @@ def test_float_operations_are_named_again():
     options = {"keep_float": ["branch"]}
     new = recalibrate(trained(**options), representative_data=IMAGES, **options)
     assert isinstance(new.get_layer("branch"), layers.Conv2D)
-    assert isinstance(new.get_layer("expand"), QuantizedKernel)
+    assert isinstance(new.get_layer("expand"), QuantizedConvolution)
 
 
 def test_segmentation_model_keeps_its_teacher_and_trains_on():

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_frm.export.tflite.convert import to_tflite
 from keras_frm.graph.graph import Graph
-from keras_frm.quantization.fake_quantize import quantize_activations
+from keras_frm.quantization.fake_quantize import fake_quantize
 from keras_frm.quantization.plan import IMAGE, Plan
 
 pytestmark = [
@@ -29,7 +29,7 @@ pytestmark = [
     ),
 ]
 
-# Ranges settle in calls in training mode: a thousandth of the way in each. The fixed
+# Calls in training mode move the ranges, a thousandth of the way in each. The fixed
 # seed makes the two files' agreement repeatable.
 TFMOT = """
 import os
@@ -56,12 +56,12 @@ first = model.trainable_weights[0]
 first.assign(first / 100)  # images reach 255
 
 @tf.function
-def settle(images):
+def observe(images):
     model(images, training=True)
 
 batches = random.integers(0, 256, (50, 4, 16, 16, 3)).astype("float32")
 for step in range(4000):
-    settle(tf.constant(batches[step % 50]))
+    observe(tf.constant(batches[step % 50]))
 np.savez(f"{folder}/network.npz", **{w.name: w.numpy() for w in model.weights})
 
 @tf.function(input_signature=[tf.TensorSpec((1, 16, 16, 3))])
@@ -112,8 +112,8 @@ def ours(tfmot):
         for name, prefix in prefixes.items()
     }
     plan = Plan(Graph(model))
-    assert set(plan.tensors()) == set(ranges)
-    return to_tflite(quantize_activations(model, plan, ranges), "int8")
+    assert set(plan.tensors_by_range()) == set(ranges)
+    return to_tflite(fake_quantize(model, plan, ranges), "int8")
 
 
 def interpreter_of(content):

@@ -11,7 +11,7 @@ from keras_frm.losses import CrossEntropy
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 
 
 def copy_of(model):
@@ -285,9 +285,9 @@ def test_bad_step_leaves_the_ranges_of_quantised_training():
     images, labels = batch()
     images = images.astype("float32")
     image = keras.Input((None, None, 3), name="image")
-    x = MovingRange(-9.0, 300.0)(image)
+    x = MovingAverageFakeQuant(-9.0, 300.0)(image)
     x = keras.layers.Conv2D(4, 4, 4, name="decoder")(x)  # (B, H / 4, W / 4, 4)
-    x = MovingRange(-1.0, 1.0, freeze_after=9)(x)
+    x = MovingAverageFakeQuant(-1.0, 1.0, freeze_after=9)(x)
     logits = keras.layers.Conv2D(3, 1, name="classifier")(x)
     network = keras.Model(image, BilinearUpsampling()(logits, image))
     model = QuantizedSegmentationModel(network, contrastive_weight=0.0)

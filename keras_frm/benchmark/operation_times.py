@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_frm.benchmark.single_operation import TensorShape, TFLiteGraph
+from keras_frm.benchmark.single_operation import TensorShape, TfliteOperations
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.export.tflite.partitions import delegated_outputs
 from keras_frm.runtime.backends.litert import load_interpreter
@@ -121,7 +121,7 @@ def time_operations(
         whole = load_interpreter(content, threads)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    graph = TFLiteGraph(content)
+    graph = TfliteOperations(content)
     if graph.has_flexible_size():
         raise ValueError(
             f"{name} takes images of any size, so its operations have no time; export "

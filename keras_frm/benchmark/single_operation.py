@@ -39,8 +39,8 @@ class TensorShape(NamedTuple):
         return sizes if self.dtype == "float32" else f"{sizes} {self.dtype}"
 
 
-class TFLiteGraph:
-    """The main graph of a .tflite file, to be cut into single operations.
+class TfliteOperations:
+    """The operations of a .tflite file's main graph, each to be cut out of it.
 
     Args:
         content: A .tflite file that has been checked: the flatbuffer is taken at its
@@ -50,8 +50,8 @@ class TFLiteGraph:
     >>> import tensorflow as tf
     >>> double = tf.function(lambda x: x + x, [tf.TensorSpec((1, 4), "float32")])
     >>> convert = tf.lite.TFLiteConverter.from_concrete_functions
-    >>> graph = TFLiteGraph(convert([double.get_concrete_function()]).convert())
-    >>> [graph.name(operation) for operation in graph.operations]
+    >>> file = TfliteOperations(convert([double.get_concrete_function()]).convert())
+    >>> [file.name(operation) for operation in file.operations]
     ['ADD']
     """
 
@@ -177,7 +177,6 @@ class TFLiteGraph:
         return _indices(operation.inputs)
 
     def _shape(self, index):
-        """Return shape and type of a tensor."""
         tensor = self._main.tensors[index]
         shape = tuple(_values(tensor.shape))
         dtype = _TYPES.get(tensor.type, str(tensor.type))

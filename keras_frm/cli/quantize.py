@@ -226,20 +226,20 @@ def _report(model, trained, folder, size, calibration, options):
     from keras_frm.graph.flatten import flatten
     from keras_frm.quantization import error_report
     from keras_frm.quantization.after_training import quantize_after_training
-    from keras_frm.quantization.equalize import equalize_channels
-    from keras_frm.quantization.freeze import with_fixed_ranges, without_rounding
+    from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
+    from keras_frm.quantization.freeze import freeze, without_fake_quant
     from keras_frm.quantization.tensor_errors import tensor_errors
 
     images = images_of(calibration.as_numpy_iterator(), tuple(size), _REPORT_IMAGES)
     if trained is None:
         name, form = "int8_after_training", {"output": "logits", "precision": "int8"}
         reference = inference_graph(model, input_shape=size, **form)
-        reference = equalize_channels(reference, images)
+        reference = equalize_cross_layer(reference, images)
         rounded = quantize_after_training(reference, images, options["keep_float"])
     else:
         graph = flatten(trained, (*size, 3))
-        name, reference = "int8", without_rounding(graph)
-        rounded = with_fixed_ranges(graph)
+        name, reference = "int8", without_fake_quant(graph)
+        rounded = freeze(graph)
     with progress_bar("comparing tensors") as progress:
         errors = tensor_errors(reference, rounded, images, progress)
     error_report.save(errors, folder, name)

@@ -37,7 +37,6 @@ class GraphRun:
         return self._values[id(tensor)]
 
     def _run(self, call: Call):
-        """Compute what one call makes."""
         inputs = list({id(tensor): tensor for tensor in call.inputs}.values())
         function = keras.Function(inputs, list(call.outputs))
         results = function([self._values[id(tensor)] for tensor in inputs])

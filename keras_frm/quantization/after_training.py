@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_frm.graph.graph import Graph
 from keras_frm.quantization.calibrate import calibrate, check_weights
-from keras_frm.quantization.fake_quantize import quantize_activations
+from keras_frm.quantization.fake_quantize import fake_quantize
 from keras_frm.quantization.plan import Plan
 
 
@@ -39,4 +39,4 @@ def quantize_after_training(
     plan = Plan(Graph(graph), keep_float, integer_only)
     plan.check_names()
     check_weights(graph)
-    return quantize_activations(graph, plan, calibrate(graph, plan, images, progress))
+    return fake_quantize(graph, plan, calibrate(graph, plan, images, progress))

@@ -78,7 +78,7 @@ def quantize_aware(
     >>> images = [np.full((8, 8, 3), 200)]
     >>> trainable = quantize_aware(model, representative_data=images)
     >>> [type(layer).__name__ for layer in trainable.layers]
-    ['InputLayer', 'FakeQuant', 'MovingRange', 'QuantizedKernel']
+    ['InputLayer', 'FakeQuant', 'MovingAverageFakeQuant', 'QuantizedConvolution']
     """
     chosen = scheme_of(scheme)
     _check_model(model)

@@ -1,4 +1,4 @@
-"""The range of every tensor on real images."""
+"""Calibration: the range of every tensor, measured on images."""
 
 from collections.abc import Callable, Iterable
 
@@ -36,7 +36,11 @@ def calibrate(
         ValueError: There is no image, one has another size, a tensor is not finite, or
             the plan has no range to measure.
     """
-    measured = {n: ts for n, ts in plan.tensors().items() if n not in plan.fixed}
+    measured = {
+        name: tensors
+        for name, tensors in plan.tensors_by_range().items()
+        if name not in plan.fixed_ranges
+    }
     if not measured:
         raise ValueError("There is nothing to quantise: every operation stays float.")
     extremes = _extremes_function(plan, measured)
@@ -68,7 +72,7 @@ def calibrate(
         name: (low, max(high, low + _SMALLEST_WIDTH))
         for name, (low, high) in zip(measured, means.tolist(), strict=True)
     }
-    return {**ranges, **plan.fixed}
+    return {**ranges, **plan.fixed_ranges}
 
 
 def check_weights(model: keras.Model) -> None:

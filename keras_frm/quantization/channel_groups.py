@@ -7,8 +7,8 @@ import keras
 from keras_frm.graph.convolutions import is_convolution
 from keras_frm.graph.graph import Call, Graph
 
-# Positive factors of the channels go through these unchanged.
-_PASSING = {
+# Scale-equivariant: positive factors of the channels go through these unchanged.
+_EQUIVARIANT = {
     "Add",
     "AveragePool",
     "AveragePooling2D",
@@ -22,18 +22,18 @@ _PASSING = {
     "UpSampling2D",
     "ZeroPadding2D",
 }
-# Take any factors of their input up: on their own, or by a scale before them.
-_TAKING_INPUTS = {"LayerNormalization", "LayerScale"}
+# Absorb any factors of their input: on their own, or by a scale before them.
+_ABSORBING_INPUTS = {"LayerNormalization", "LayerScale"}
 _OF_SEVERAL = {"Add", "Multiply", "Subtract"}
 
 
 class ChannelGroups:
     """Tensors of a graph that must be multiplied by the same factors, if by any.
 
-    Convolutions take factors up, at both of their ends. Additions, resizing, pooling
-    and ReLU pass them on; one side of a product does, where the other side has none. A
-    LayerNormalization takes none, but is in float, where a layer scale before it can
-    multiply back. Everything else takes none: inputs and results are as they were.
+    Convolutions absorb factors, at both of their ends. Additions, resizing, pooling and
+    ReLU pass them on; one side of a product does, where the other side has none. A
+    LayerNormalization absorbs none, but is in float, where a layer scale before it can
+    multiply back. Everything else absorbs none: inputs and results are as they were.
 
     Args:
         graph: The graph of a model of primitive layers with linear convolutions.
@@ -53,9 +53,9 @@ class ChannelGroups:
         self.unchanged = unchanged
         self._tensors: dict[int, keras.KerasTensor] = {}
         self._parent: dict[int, int] = {}
-        self._fixed: set[int] = set()  # of roots
+        self._kept: set[int] = set()  # of roots
         for tensor in graph.inputs:
-            self._fix(tensor)
+            self._keep(tensor)
         products = [call for call in graph.calls if not self._add(call)]
         for call in products:
             self._multiply(call)
@@ -70,41 +70,41 @@ class ChannelGroups:
 
     def is_free(self, tensor) -> bool:
         """Return whether a tensor's channels may be multiplied."""
-        return self._root(tensor) not in self._fixed
+        return self._root(tensor) not in self._kept
 
     def _add(self, call: Call) -> bool:
-        """Take one call's rule in; return False for a product, whose rule waits."""
+        """Apply one call's rule; return False for a product, whose rule waits."""
         tensors = (*call.inputs, *call.outputs)
         kind = type(call.operation).__name__
         for tensor in tensors:
             self._tensors.setdefault(id(tensor), tensor)
         if self.graph.is_output(call):
-            self._fix(*call.outputs)
+            self._keep(*call.outputs)
         if call.operation.name in self.unchanged:
-            self._fix(*call.inputs)
+            self._keep(*call.inputs)
         if self.graph.is_shared(call):
-            self._fix(*tensors)
-        elif takes_factors(call.operation):
+            self._keep(*tensors)
+        elif absorbs_factors(call.operation):
             pass
         elif not _same_channels(tensors):
-            self._fix(*tensors)
+            self._keep(*tensors)
         elif kind in _OF_SEVERAL and len(call.inputs) < 2:
-            self._fix(*tensors)  # with a constant
+            self._keep(*tensors)  # with a constant
         elif kind == "Multiply" and len(call.inputs) == 2:
             return False
-        elif kind in _PASSING:
+        elif kind in _EQUIVARIANT:
             self._tie(*tensors)
-        elif kind in _TAKING_INPUTS:
-            self._fix(*call.outputs)
+        elif kind in _ABSORBING_INPUTS:
+            self._keep(*call.outputs)
         else:
-            self._fix(*tensors)
+            self._keep(*tensors)
         return True
 
     def _multiply(self, call: Call):
         """Let the result of a product follow one of its sides."""
         first, second = call.inputs
         if self.is_free(first) and self.is_free(second):
-            self._fix(first)
+            self._keep(first)
         follows = second if self.is_free(second) else first
         self._tie(follows, *call.outputs)
 
@@ -115,20 +115,20 @@ class ChannelGroups:
             key = self._parent[key]
         return key
 
-    def _fix(self, *tensors):
+    def _keep(self, *tensors):
         """Leave tensors, and all of their groups, as they are."""
-        self._fixed.update(self._root(tensor) for tensor in tensors)
+        self._kept.update(self._root(tensor) for tensor in tensors)
 
     def _tie(self, *tensors):
         """Make one group of several."""
         roots = {self._root(tensor) for tensor in tensors}
         first = min(roots)
         self._parent.update((root, first) for root in roots)
-        if roots & self._fixed:
-            self._fixed.add(first)
+        if roots & self._kept:
+            self._kept.add(first)
 
 
-def takes_factors(operation) -> bool:
+def absorbs_factors(operation) -> bool:
     """Return whether an operation multiplies its channels by numbers of its own."""
     if not is_convolution(operation):
         return False

@@ -1,4 +1,4 @@
-"""A graph whose tensors are rounded as an int8 file rounds them."""
+"""Fake quantisation of a graph: its tensors rounded as an int8 file rounds them."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ from keras_frm.quantization.layers.float_boundary import FloatBoundary
 from keras_frm.quantization.plan import Plan
 
 
-def quantize_activations(
+def fake_quantize(
     model: keras.Model, plan: Plan, ranges: Mapping[str, tuple[float, float]]
 ) -> keras.Model:
-    """Put a range on every tensor of a plan.
+    """Put a `FakeQuant` layer on every tensor of a plan that has a range.
 
     Args:
         model: The Functional model the plan's graph was read from.
@@ -22,49 +22,57 @@ def quantize_activations(
         ranges: Name of a range -> (minimum, maximum).
 
     Returns:
-        A Functional model with a `FakeQuant` layer on those tensors, named after the
-        operation that makes the tensor. Tensors that share a range have layers with
-        equal ones.
+        A Functional model. Its `FakeQuant` layers are named after the operation that
+        makes the tensor; of tensors that share a range, they have equal ones.
+
+    Example:
+    >>> from keras_frm.graph.graph import Graph
+    >>> x = keras.Input((8, 8, 3), name="image")
+    >>> model = keras.Model(x, keras.layers.Conv2D(4, 3, name="conv")(x))
+    >>> ranges = {"image": (0.0, 255.0), "conv": (-90.0, 120.0)}
+    >>> quantized = fake_quantize(model, Plan(Graph(model)), ranges)
+    >>> [layer.name for layer in quantized.layers]
+    ['image', 'image.range', 'conv', 'conv.range']
     """
     layers = {}
 
-    def rounded(x, tensor):
-        name = f"{plan.name_of(tensor)}.range"
+    def fake_quant(x, tensor):
+        name = f"{plan.tensor_name(tensor)}.range"
         if name not in layers:
-            layers[name] = FakeQuant(*ranges[plan.range_of(tensor)], name=name)
+            layers[name] = FakeQuant(*ranges[plan.range_name(tensor)], name=name)
         return layers[name](x)
 
-    return round_tensors(model, plan, rounded)
+    return insert_fake_quant(model, plan, fake_quant)
 
 
-def round_tensors(
+def insert_fake_quant(
     model: keras.Model,
     plan: Plan,
-    rounded: Callable,
-    kernel_of: Callable[[Call], Callable] | None = None,
+    fake_quant: Callable,
+    operation_for: Callable[[Call], Callable] | None = None,
 ) -> keras.Model:
-    """Round the tensors of a plan, and keep float what leaves the integers.
+    """Fake-quantise the tensors of a plan, and keep float what leaves the integers.
 
     Args:
         model: The Functional model the plan's graph was read from.
         plan: Which tensors have ranges.
-        rounded: Called with a tensor of the new model and the one of the plan's graph
-            that it stands for; returns the rounded tensor.
-        kernel_of: Called with a call of the plan's graph; returns what is called in
+        fake_quant: Called with a tensor of the new model and the one of the plan's
+            graph that it stands for; returns the fake-quantised tensor.
+        operation_for: Called with a call of the plan's graph; returns what is called in
             the place of its operation. None leaves them.
 
     Returns:
         A Functional model.
     """
-    doors: dict[int, keras.KerasTensor] = {}
+    entered: dict[int, keras.KerasTensor] = {}
     boundary = functools.cache(lambda name: FloatBoundary(name=name))
     rewritten: dict[keras.Operation, list[Callable]] = {}
     for call in plan.graph.calls:
-        kernel = new = kernel_of(call) if kernel_of else call.operation
+        operation = new = operation_for(call) if operation_for else call.operation
         if plan.is_integer(call):
-            new = _Quantized(kernel, call, plan, rounded, doors, boundary)
-        elif any(plan.leaves_integers(call, tensor) for tensor in call.inputs):
-            new = _Float(kernel, call, plan, boundary)
+            new = _IntegerCall(operation, call, plan, fake_quant, entered, boundary)
+        elif any(plan.dequantizes_input(call, tensor) for tensor in call.inputs):
+            new = _FloatCall(operation, call, plan, boundary)
         rewritten.setdefault(call.operation, []).append(new)
     changed = {
         operation: _in_turn(functions)
@@ -80,66 +88,67 @@ def _in_turn(functions):
     return lambda *args, **kwargs: next(remaining)(*args, **kwargs)
 
 
-class _Quantized:
-    """An operation with ranges on what comes in as float and on what comes out."""
+class _IntegerCall:
+    """An operation on integers: its float inputs and its result are fake-quantised."""
 
-    def __init__(self, operation, call: Call, plan: Plan, rounded, doors, boundary):
+    def __init__(
+        self, operation, call: Call, plan: Plan, fake_quant, entered, boundary
+    ):
         self.operation = operation
         self.plan = plan
-        self.rounded = rounded
-        self.doors = doors  # of all operations: a tensor is rounded once
+        self.fake_quant = fake_quant
+        self.entered = entered  # of all operations: an input is quantised once
         self.boundary = boundary
-        self.entering = {
+        self.quantized_inputs = {
             position: tensor
             for position, tensor in enumerate(call.inputs)
-            if plan.graph.maker(tensor) is None or plan.is_door(call, tensor)
+            if plan.graph.maker(tensor) is None or plan.quantizes_input(call, tensor)
         }
         (self.result,) = call.outputs
-        self.has_range = plan.range_of(self.result) is not None
+        self.has_range = plan.range_name(self.result) is not None
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _sent_through(self._enter, args, kwargs)
+        args, kwargs = _map_tensors(self._enter, args, kwargs)
         result = self.operation(*args, **kwargs)
-        return self.rounded(result, self.result) if self.has_range else result
+        return self.fake_quant(result, self.result) if self.has_range else result
 
     def _enter(self, position, x):
-        """Round an input that comes as float."""
-        if position not in self.entering:
+        """Quantise an input that comes as float."""
+        if position not in self.quantized_inputs:
             return x
-        if id(x) not in self.doors:
-            tensor, own = self.entering[position], x
-            if self.plan.is_contagious(tensor):
-                own = self.boundary(f"{self.plan.name_of(tensor)}.float")(x)
-            self.doors[id(x)] = self.rounded(own, tensor)
-        return self.doors[id(x)]
+        if id(x) not in self.entered:
+            tensor, own = self.quantized_inputs[position], x
+            if self.plan.needs_float_boundary(tensor):
+                own = self.boundary(f"{self.plan.tensor_name(tensor)}.float")(x)
+            self.entered[id(x)] = self.fake_quant(own, tensor)
+        return self.entered[id(x)]
 
 
-class _Float:
-    """An operation that stays float behind integer ones."""
+class _FloatCall:
+    """An operation in float that takes the result of an integer one."""
 
     def __init__(self, operation, call: Call, plan: Plan, boundary):
         self.operation = operation
-        self.before = {
+        self.boundaries = {
             position: boundary(f"{call.operation.name}.float_{position}")
             for position, tensor in enumerate(call.inputs)
-            if plan.leaves_integers(call, tensor)
+            if plan.dequantizes_input(call, tensor)
         }
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _sent_through(self._enter, args, kwargs)
+        args, kwargs = _map_tensors(self._leave, args, kwargs)
         return self.operation(*args, **kwargs)
 
-    def _enter(self, position, x):
-        """Mark the end of the integers."""
-        return self.before[position](x) if position in self.before else x
+    def _leave(self, position, x):
+        return self.boundaries[position](x) if position in self.boundaries else x
 
 
-def _sent_through(function, args, kwargs):
+def _map_tensors(function, args, kwargs):
     """Apply a function of (position, tensor) to the tensors among arguments."""
-    sent = iter(
+    mapped = iter(
         function(position, tensor)
         for position, tensor in enumerate(tensors_in((args, kwargs)))
     )
     return keras.tree.map_structure(
-        lambda x: next(sent) if keras.utils.is_keras_tensor(x) else x, (args, kwargs)
+        lambda x: next(mapped) if keras.utils.is_keras_tensor(x) else x, (args, kwargs)
     )

@@ -1,4 +1,4 @@
-"""The graph an int8 file is made from, out of a trained quantised one."""
+"""Frozen graphs for the converter: ranges and kernels as constants."""
 
 import keras
 from keras import ops
@@ -6,29 +6,29 @@ from keras import ops
 from keras_frm.graph.graph import Graph, named, rebuild
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
-from keras_frm.quantization.layers.quantized_entry import QuantizedEntry
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantize import Quantize
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 
 
 def is_quantization_aware(model: keras.Model) -> bool:
     """Return whether a model, or one inside it, was made by `quantize_aware`."""
     network = getattr(model, "network", model)
-    kinds = (QuantizedKernel, MovingRange, FakeQuant)
+    kinds = (QuantizedConvolution, MovingAverageFakeQuant, FakeQuant)
     return any(isinstance(layer, kinds) for layer in network._flatten_layers())
 
 
 def is_quantized(model: keras.Model) -> bool:
-    """Return whether a model rounds already, this package's way or Keras' own."""
+    """Return whether a model is quantised already, this package's way or Keras' own."""
     layers = model._flatten_layers()
     return is_quantization_aware(model) or any(x.quantization_mode for x in layers)
 
 
-def with_fixed_ranges(model: keras.Model) -> keras.Model:
+def freeze(model: keras.Model) -> keras.Model:
     """Return a trained quantised graph with constant ranges and rounded kernels.
 
     Kernels are rounded in plain layers: the converter finds the same integers again,
@@ -41,53 +41,54 @@ def with_fixed_ranges(model: keras.Model) -> keras.Model:
         A Functional model of the same function as `model` at inference, in the form
         of `quantize_after_training`.
     """
-    return _with_replaced(model, _FIXED)
+    return _replace(model, _FROZEN)
 
 
-def without_rounding(model: keras.Model) -> keras.Model:
-    """Return a quantised graph with its own weights and no rounding at all.
+def without_fake_quant(model: keras.Model) -> keras.Model:
+    """Return the float graph of a quantised one: its own weights, and no rounding.
 
     Args:
         model: A Functional model of `trainable_graph`.
 
     Returns:
-        A Functional model; beside `with_fixed_ranges(model)` it shows what rounding
-        costs.
+        A Functional model; beside `freeze(model)` it shows what rounding costs.
     """
-    return _with_replaced(model, _UNROUNDED)
+    return _replace(model, _FLOAT)
 
 
-def _with_replaced(model, making):
+def _replace(model, table):
     """Return a graph with what a table makes of each class of layers."""
     layers = {call.operation: type(call.operation) for call in Graph(model).calls}
     replacements = {
-        layer: making[kind](layer) for layer, kind in layers.items() if kind in making
+        layer: table[kind](layer) for layer, kind in layers.items() if kind in table
     }
     return rebuild(model, replacements)
 
 
-class _FixedKernel:
-    """A layer on integers as a plain one for each step its inputs have."""
+class _FrozenConvolution:
+    """A convolution on integers as a plain one for each scale its inputs have."""
 
-    def __init__(self, layer: QuantizedKernel):
+    def __init__(self, layer: QuantizedConvolution):
         self.layer = layer
-        self.made: dict[float, keras.Layer] = {}
+        self.by_scale: dict[float, keras.Layer] = {}
 
-    def __call__(self, x, step, output_step):
-        if step not in self.made:
-            suffix = f"_{len(self.made)}" if self.made else ""
-            self.made[step] = self.layer.rounded(step, suffix)
-        return self.made[step](x)
+    def __call__(self, x, input_scale, output_scale):
+        if input_scale not in self.by_scale:
+            suffix = f"_{len(self.by_scale)}" if self.by_scale else ""
+            self.by_scale[input_scale] = self.layer.frozen(input_scale, suffix)
+        return self.by_scale[input_scale](x)
 
 
-class _FixedRange:
+class _FrozenRange:
     """A layer's range for each tensor that has it, named after the tensor."""
 
     def __init__(self, layer: FakeQuant):
         self.ends = [float(end) for end in layer.ends()]
         self.symmetric = layer.symmetric
         self.grid = tuple(float(number) for number in layer.grid())
-        self.made: dict[str, FakeQuant] = {}  # what a shared layer makes has one name
+        self.by_name: dict[
+            str, FakeQuant
+        ] = {}  # a shared layer's results have one name
 
     def __call__(self, x, grid=None, only_grid=False, **kwargs):
         if only_grid:
@@ -97,68 +98,62 @@ class _FixedRange:
             (x_before,) = maker._inbound_nodes[0].input_tensors
             maker = x_before._keras_history.operation
         name = f"{maker.name}.range"
-        if name not in self.made:
+        if name not in self.by_name:
             options = {"symmetric": self.symmetric, "name": name}
-            self.made[name] = FakeQuant(*self.ends, **options)
-        return self.made[name](x)
+            self.by_name[name] = FakeQuant(*self.ends, **options)
+        return self.by_name[name](x)
 
 
-def _fixed_norm(layer):
-    """Return a normalisation that takes a number for its step."""
-    return lambda x, step: layer(x, step=step)
+def _frozen_norm(layer):
+    """Return a normalisation that takes a number for its scale."""
+    return lambda x, scale: layer(x, scale=scale)
 
 
-def _unrounded(layer):
-    """Return the layer that a quantised one was made of."""
-    plain = layer.unrounded()
-    return lambda x, *steps: plain(x)
+def _float_layer(layer):
+    plain = layer.float_layer()
+    return lambda x, *scales: plain(x)
 
 
-def _without_range(layer):
-    """Return what hands on what a range would round."""
+def _no_range(layer):
     return lambda x, grid=None, only_grid=False, **_: (x, x, x) if only_grid else x
 
 
-def _entry(layer):
-    """Return what hands on what enters the integers."""
-    return lambda x, step: x
+def _no_quantize(layer):
+    return lambda x, scale: x
 
 
-def _product(layer):
-    """Return a plain product."""
-    return lambda x, y, *steps: named(ops.multiply(x, y), layer.name)
+def _multiply(layer):
+    return lambda x, y, *scales: named(ops.multiply(x, y), layer.name)
 
 
-def _pooling(layer):
-    """Return a plain mean over all positions."""
+def _global_pooling(layer):
     plain = keras.layers.GlobalAveragePooling2D(
         keepdims=layer.keepdims, name=layer.name
     )
-    return lambda x, step: plain(x)
+    return lambda x, scale: plain(x)
 
 
 def _resize(layer):
-    """Return a plain resizing."""
     options = {"size": layer.size, "interpolation": "bilinear"}
-    return lambda x, step: named(ops.image.resize(x, **options), layer.name)
+    return lambda x, scale: named(ops.image.resize(x, **options), layer.name)
 
 
-# Operations whose rounding is that of the range behind them, in the converter's eyes.
+# The converter requantises these to the range behind them by itself.
 _PLAIN = {
-    QuantizedEntry: _entry,
-    QuantizedGlobalPooling: _pooling,
-    QuantizedMultiply: _product,
+    Quantize: _no_quantize,
+    QuantizedGlobalPooling: _global_pooling,
+    QuantizedMultiply: _multiply,
     QuantizedResize: _resize,
 }
-_FIXED = _PLAIN | {
-    FakeQuant: _FixedRange,
-    MovingRange: _FixedRange,
-    QuantizedKernel: _FixedKernel,
-    QuantizedLayerNorm: _fixed_norm,
+_FROZEN = _PLAIN | {
+    FakeQuant: _FrozenRange,
+    MovingAverageFakeQuant: _FrozenRange,
+    QuantizedConvolution: _FrozenConvolution,
+    QuantizedLayerNorm: _frozen_norm,
 }
-_UNROUNDED = _PLAIN | {
-    FakeQuant: _without_range,
-    MovingRange: _without_range,
-    QuantizedKernel: _unrounded,
-    QuantizedLayerNorm: _unrounded,
+_FLOAT = _PLAIN | {
+    FakeQuant: _no_range,
+    MovingAverageFakeQuant: _no_range,
+    QuantizedConvolution: _float_layer,
+    QuantizedLayerNorm: _float_layer,
 }

@@ -7,26 +7,28 @@ import numpy as np
 
 from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Call, tensors_in
-from keras_frm.quantization.equalize import multiplies_back
+from keras_frm.quantization.cross_layer_equalization import undoes_equalization
 from keras_frm.quantization.layers.fake_quant import FakeQuant
-from keras_frm.quantization.layers.quantized_entry import QuantizedEntry
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantize import Quantize
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
 from keras_frm.quantization.plan import Plan
 
 
 class IntegerArithmetic:
     """What takes the place of each operation, and what clips its result.
 
-    A kernel of an int8 file multiplies and adds integers and rounds once, to the
-    numbers of its result's range. The layers here give those numbers, the layer of the
-    range clips them. What has no layer here computes in float and is rounded by its
-    range: the same numbers for activations and for sums, which round nothing; for
-    others (differences, local poolings), all but those next to the middle of two steps.
+    A kernel of an int8 file multiplies and adds integers and requantises once, to the
+    grid of its result. The layers here give those numbers, the layer of the range
+    clips them. What has no layer here computes in float and is rounded by its range:
+    the same numbers for activations and for sums, which round nothing; for others
+    (differences, local poolings), all but those next to the middle of two steps.
+
+    Both methods are for `insert_fake_quant`.
 
     Args:
         plan: Which tensors of a graph have ranges.
@@ -40,37 +42,41 @@ class IntegerArithmetic:
         self._grids: dict[str, tuple] = {}
         self._members = {
             id(tensor): number
-            for tensors in plan.tensors().values()
+            for tensors in plan.tensors_by_range().values()
             for number, tensor in enumerate(tensors)
         }
 
-    def rounded(self, x, tensor):
-        """Round a tensor of the new graph, as `round_tensors` asks for.
+    def fake_quant(self, x, tensor):
+        """Fake-quantise a tensor of the new graph.
 
         Args:
             x: The tensor.
             tensor: The one of the plan's graph that it stands for.
         """
-        name = self.plan.range_of(tensor)
+        name = self.plan.range_name(tensor)
         layer, grid = self.ranges[name], self._grid(name, x)
-        if id(tensor) not in self.plan.integer:
-            x = self._layer(f"{self.plan.name_of(tensor)}.entry", _entry)(x, grid[2])
-        if isinstance(layer, MovingRange):
+        if id(tensor) not in self.plan.integer_tensors:
+            entry = f"{self.plan.tensor_name(tensor)}.quantize"
+            x = self._layer(entry, _quantize)(x, grid[2])
+        if isinstance(layer, MovingAverageFakeQuant):
             return layer(x, grid, member=self._members[id(tensor)])
         return layer(x, grid)
 
-    def kernel_of(self, call: Call) -> Callable:
+    def operation_for(self, call: Call) -> Callable:
         """Return what takes the place of a call's operation."""
         operation = call.operation
         if isinstance(operation, keras.layers.LayerNormalization):
-            return self._normalization_of(call)
+            return self._normalization_for(call)
         make = _maker_of(call) if self.plan.is_integer(call) else None
         if make is None:
             return operation
         layer = self._layer(operation, make)
-        names = [self.plan.range_of(tensor) for tensor in call.inputs]
-        if make in (QuantizedKernel.of, _product):  # the others keep their input's
-            names.append(self.plan.result_range(call))
+        names = [self.plan.range_name(tensor) for tensor in call.inputs]
+        if make in (
+            QuantizedConvolution.of,
+            _multiply,
+        ):  # the others keep their input's
+            names.append(self.plan.output_range(call))
 
         def run(*args, **kwargs):
             inputs = tensors_in((args, kwargs))
@@ -78,16 +84,15 @@ class IntegerArithmetic:
 
         return run
 
-    def _normalization_of(self, call):
-        """Return what takes the place of a LayerNormalization."""
+    def _normalization_for(self, call):
         operation, (tensor,), unit = call.operation, call.inputs, 1.0
-        scale = self.plan.graph.maker(tensor)
-        if scale is not None and multiplies_back(scale.operation):
-            (tensor,), unit = scale.inputs, float(np.min(scale.operation.gamma))
-        is_rounded = id(tensor) in self.plan.integer
-        if not is_rounded or not _is_usual(operation, len(tensor.shape)):
+        maker = self.plan.graph.maker(tensor)
+        if maker is not None and undoes_equalization(maker.operation):
+            (tensor,), unit = maker.inputs, float(np.min(maker.operation.gamma))
+        is_integer = id(tensor) in self.plan.integer_tensors
+        if not is_integer or not _is_usual(operation, len(tensor.shape)):
             return operation
-        name = self.plan.range_of(tensor)
+        name = self.plan.range_name(tensor)
         layer = self._layer(operation, lambda _: QuantizedLayerNorm.of(operation, unit))
         return lambda x, **_: layer(x, self._grid(name, x)[2])
 
@@ -98,7 +103,7 @@ class IntegerArithmetic:
         return self._layers[key]
 
     def _grid(self, name, x):
-        """Return smallest and largest number of a range and their distance.
+        """Return smallest and largest number of a range and the scale.
 
         Once for all who need them: a training step moves the range, and all of the
         step is to see the same one.
@@ -120,31 +125,27 @@ def _maker_of(call):
     operation, kind = call.operation, type(call.operation).__name__
     ranks = [len(tensor.shape) for tensor in call.inputs]
     if isinstance(operation, Convolution):
-        return QuantizedKernel.of
+        return QuantizedConvolution.of
     if kind == "Multiply" and ranks == ranks[:1] * 2:  # of two tensors of one rank
-        return _product
+        return _multiply
     if kind == "Resize" and operation.interpolation == "bilinear":
         return _resize
-    return _pooling if kind == "GlobalAveragePooling2D" else None
+    return _global_pooling if kind == "GlobalAveragePooling2D" else None
 
 
-def _entry(name):
-    """Return a layer for a tensor that comes in float."""
-    return QuantizedEntry(name=name, dtype="float32")
+def _quantize(name):
+    return Quantize(name=name, dtype="float32")
 
 
-def _product(operation):
-    """Return a layer for an operation that multiplies."""
+def _multiply(operation):
     return QuantizedMultiply(name=operation.name, dtype="float32")
 
 
-def _pooling(operation):
-    """Return a layer for one that averages over all positions."""
+def _global_pooling(operation):
     return QuantizedGlobalPooling(
         operation.keepdims, name=operation.name, dtype="float32"
     )
 
 
 def _resize(operation):
-    """Return a layer for an operation that resizes."""
     return QuantizedResize(operation.size, name=operation.name, dtype="float32")

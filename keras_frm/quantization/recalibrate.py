@@ -9,9 +9,9 @@ from keras_frm.graph.flatten import flatten, plain_network
 from keras_frm.graph.graph import rebuild, unchanged
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.quantization.freeze import is_quantization_aware, without_rounding
+from keras_frm.quantization.freeze import is_quantization_aware, without_fake_quant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.trainable_graph import (
     CALIBRATION_IMAGES,
     read_besides,
@@ -52,7 +52,7 @@ def recalibrate(
     >>> trained = quantize_aware(model, representative_data=[np.zeros((8, 8, 3))])
     >>> images = [np.full((8, 8, 3), 200)]
     >>> new = recalibrate(trained, representative_data=images)
-    >>> before, after = (m.get_layer("conv.range").step() for m in (trained, new))
+    >>> before, after = (m.get_layer("conv.range").scale() for m in (trained, new))
     >>> bool(after > 100 * before)
     True
     """
@@ -62,7 +62,9 @@ def recalibrate(
         )
     network = plain_network(model)
     shape = tuple(network.input.shape[1:])
-    ranges = [layer for layer in network.layers if isinstance(layer, MovingRange)]
+    ranges = [
+        layer for layer in network.layers if isinstance(layer, MovingAverageFakeQuant)
+    ]
     new = trainable_graph(
         _without_quantization(network, shape),
         images_of(representative_data, shape[:2], CALIBRATION_IMAGES),
@@ -83,6 +85,6 @@ def recalibrate(
 
 def _without_quantization(network, shape):
     """Return the float graph that a quantised one was made from, as it is now."""
-    graph = without_rounding(flatten(network, shape, batch_size=None))
+    graph = without_fake_quant(flatten(network, shape, batch_size=None))
     boundaries = [x for x in graph.layers if isinstance(x, FloatBoundary)]
     return rebuild(graph, dict.fromkeys(boundaries, unchanged))

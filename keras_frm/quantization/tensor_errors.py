@@ -1,4 +1,4 @@
-"""How much of each tensor's signal is left after the rounding of an int8 file."""
+"""Signal to quantisation noise (SQNR) of each tensor of a quantised graph."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ _STEPS = 255  # of an 8-bit range
 
 @dataclass(frozen=True)
 class TensorError:
-    """What rounding does to one tensor.
+    """What quantisation does to one tensor.
 
     Args:
         name: The operation that makes the tensor, "image" for the model's input.
@@ -28,8 +28,8 @@ class TensorError:
         snr_db: Signal to noise against the float graph: errors that arrive and those
             made here. inf without any error, -inf for an error where the float
             graph's tensor is zero everywhere.
-        own_snr_db: Signal to noise of this rounding alone, from what comes in to what
-            goes out in the quantised graph.
+        own_snr_db: Signal to noise of this fake quantisation alone, from what comes in
+            to what goes out in the quantised graph.
         minimum: Smallest number of the range.
         maximum: Largest number of the range.
         steps: Standard deviation of the float graph's tensor in quantisation steps.
@@ -54,7 +54,7 @@ def tensor_errors(
     images: Iterable[np.ndarray],
     progress: Callable[[int, int | None], None] | None = None,
 ) -> list[TensorError]:
-    """Compare each rounded tensor of a graph with the same tensor in float.
+    """Compare each fake-quantised tensor of a graph with the same tensor in float.
 
     The signal to noise is 10 log10(sum of squares / sum of squared errors) over all
     images, in decibels; 6 dB are about one bit.
@@ -62,7 +62,7 @@ def tensor_errors(
     Args:
         reference: The float graph, a Functional model of batch 1, see
             `inference_graph`.
-        quantized: The same graph with layers that round tensors, see
+        quantized: The same graph with layers that fake-quantise tensors, see
             `quantize_after_training`. Their names end in ".range", their method `ends`
             tells the range; the other operations have the names that they have in
             `reference`.
@@ -70,11 +70,11 @@ def tensor_errors(
         progress: Called with the number of images done and None.
 
     Returns:
-        One entry for each rounding, worst `snr_db` first.
+        One entry for each fake-quantised tensor, worst `snr_db` first.
 
     Raises:
-        ValueError: There is no image, one has another size, `quantized` has no
-            rounding or is no version of `reference`, or a tensor is not finite.
+        ValueError: There is no image, one has another size, `quantized` has no fake
+            quantisation or is no version of `reference`, or a tensor is not finite.
 
     Example:
     >>> from keras_frm.quantization.after_training import quantize_after_training
@@ -87,9 +87,9 @@ def tensor_errors(
     conv Conv2D True
     image InputLayer False
     """
-    float_graph, rounded_graph = Graph(reference), Graph(quantized)
-    roundings = _roundings(float_graph, rounded_graph)
-    sums = _sums_function(float_graph, rounded_graph, roundings)
+    float_graph, quantized_graph = Graph(reference), Graph(quantized)
+    comparisons = _comparisons(float_graph, quantized_graph)
+    sums = _sums_function(float_graph, quantized_graph, comparisons)
     total, count = 0, 0
     for image in images:
         image = np.asarray(image)
@@ -98,22 +98,22 @@ def tensor_errors(
                 f"An image has shape {image.shape}; the graphs take "
                 f"{tuple(reference.input.shape[1:])}. Resize the images."
             )
-        total = total + sums(image[None].astype(np.float32)).numpy()  # (roundings, 6)
+        total = total + sums(image[None].astype(np.float32)).numpy()  # (tensors, 6)
         count += 1
         if progress is not None:
             progress(count, None)
     if not count:
         raise ValueError("There are no images to compare the graphs on.")
     errors = [
-        rounding.error(row, count)
-        for rounding, row in zip(roundings, total.tolist(), strict=True)
+        comparison.error(row, count)
+        for comparison, row in zip(comparisons, total.tolist(), strict=True)
     ]
     return sorted(errors, key=lambda error: error.snr_db)
 
 
 @dataclass(frozen=True)
-class _Rounding:
-    """A rounding layer's call with the float tensor that it rounds."""
+class _Comparison:
+    """The call of a fake-quantising layer, and its tensor in the float graph."""
 
     call: Call
     tensor: keras.KerasTensor
@@ -121,7 +121,7 @@ class _Rounding:
     bounds: tuple[float, float]
 
     def error(self, sums, images) -> TensorError:
-        """Return the entry of this rounding from its six sums over images."""
+        """Return the entry of this tensor from its six sums over images."""
         name = self.maker.operation.name if self.maker else IMAGE
         if not np.isfinite(sums).all():
             raise ValueError(
@@ -146,21 +146,21 @@ class _Rounding:
         )
 
 
-def _roundings(float_graph, rounded_graph) -> list[_Rounding]:
-    """Find the float tensor of every rounding layer's call, in the graph's order."""
-    partners = _partners(float_graph, rounded_graph)
-    roundings = []
-    for call in rounded_graph.calls:
+def _comparisons(float_graph, quantized_graph) -> list[_Comparison]:
+    """Find the float tensor of every fake-quantising call, in the graph's order."""
+    partners = _partners(float_graph, quantized_graph)
+    comparisons = []
+    for call in quantized_graph.calls:
         name = call.operation.name
         if not name.endswith(_SUFFIX):
             continue
         (rounded,) = call.inputs
-        maker = rounded_graph.maker(rounded)
+        maker = quantized_graph.maker(rounded)
         if maker and isinstance(maker.operation, FloatBoundary):
             (rounded,) = maker.inputs
         tensor = partners.get(id(rounded))
         if tensor is None:
-            maker = rounded_graph.maker(rounded).operation.name
+            maker = quantized_graph.maker(rounded).operation.name
             raise ValueError(
                 f"'{name}' rounds the result of '{maker}', which the reference graph "
                 "lacks. Make both graphs from one network with the same options."
@@ -172,22 +172,22 @@ def _roundings(float_graph, rounded_graph) -> list[_Rounding]:
                 "the same options."
             )
         maker = float_graph.maker(tensor)
-        roundings.append(_Rounding(call, tensor, maker, _bounds(call.operation)))
-    if not roundings:
+        comparisons.append(_Comparison(call, tensor, maker, _bounds(call.operation)))
+    if not comparisons:
         raise ValueError(
             "The graph is not quantised; none of its layers is named "
             f"'<operation>{_SUFFIX}'. Quantise it first, see quantize_after_training."
         )
-    return roundings
+    return comparisons
 
 
-def _partners(float_graph, rounded_graph) -> dict[int, keras.KerasTensor]:
+def _partners(float_graph, quantized_graph) -> dict[int, keras.KerasTensor]:
     """Return the float graph's tensor for each tensor of the other, by its id."""
     makers: dict[str, list[Call]] = {}
     for call in float_graph.calls:
         makers.setdefault(call.operation.name, []).append(call)
-    pairs = list(zip(rounded_graph.inputs, float_graph.inputs, strict=True))
-    for call in rounded_graph.calls:
+    pairs = list(zip(quantized_graph.inputs, float_graph.inputs, strict=True))
+    for call in quantized_graph.calls:
         # What is called several times is called in the same order in both.
         same = makers.get(call.operation.name)
         if same:
@@ -196,26 +196,25 @@ def _partners(float_graph, rounded_graph) -> dict[int, keras.KerasTensor]:
 
 
 def _bounds(layer) -> tuple[float, float]:
-    """Return the range of a rounding layer."""
     low, high = layer.ends()
     return float(low), float(high)
 
 
-def _sums_function(float_graph, rounded_graph, roundings):
-    """Return a function from an image to the sums of every rounding: (roundings, 6)."""
+def _sums_function(float_graph, quantized_graph, comparisons):
+    """Return a function from an image to the sums of every tensor: (tensors, 6)."""
 
     @tf.function(autograph=False)
     def sums(image):
         float_run = GraphRun(float_graph, [image])
-        rounded_run = GraphRun(rounded_graph, [image])
+        quantized_run = GraphRun(quantized_graph, [image])
         rows = []
-        for rounding in roundings:
+        for comparison in comparisons:
             # Neither graph runs ahead of the sums: that would keep its tensors.
             with tf.control_dependencies(rows[-1:]):
-                expected = float_run.value(rounding.tensor)
-                before = rounded_run.value(rounding.call.inputs[0])
-                after = rounded_run.value(rounding.call.outputs[0])
-                rows.append(_sums(expected, before, after, *rounding.bounds))
+                expected = float_run.value(comparison.tensor)
+                before = quantized_run.value(comparison.call.inputs[0])
+                after = quantized_run.value(comparison.call.outputs[0])
+                rows.append(_sums(expected, before, after, *comparison.bounds))
         return tf.stack(rows)
 
     return sums

@@ -8,11 +8,11 @@ import numpy as np
 from keras_frm.graph.graph import Graph
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.quantization.calibrate import calibrate
-from keras_frm.quantization.equalize import equalize_channels
-from keras_frm.quantization.fake_quantize import round_tensors
+from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
+from keras_frm.quantization.fake_quantize import insert_fake_quant
 from keras_frm.quantization.integer_arithmetic import IntegerArithmetic
 from keras_frm.quantization.layers.fake_quant import FakeQuant
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.plan import Plan
 
 CALIBRATION_IMAGES = 100
@@ -40,22 +40,25 @@ def trainable_graph(
         progress: Called with the number of images done and None.
 
     Returns:
-        A Functional model with `QuantizedKernel` and `MovingRange` layers.
+        A Functional model with `QuantizedConvolution` and `MovingAverageFakeQuant`
+        layers.
 
     Raises:
         ValueError: A tensor is not finite, an operation has no rule, or no operation
             has a name of `keep_float`.
     """
-    graph = equalize_channels(graph, images, unchanged)
+    graph = equalize_cross_layer(graph, images, unchanged)
     plan = Plan(Graph(graph), keep_float)
     plan.check_names()
     ranges = calibrate(graph, plan, images, progress)
     layers = {
         name: _range_layer(name, ranges[name], plan, tensors, symmetric, freeze_after)
-        for name, tensors in plan.tensors().items()
+        for name, tensors in plan.tensors_by_range().items()
     }
     arithmetic = IntegerArithmetic(plan, layers)
-    return round_tensors(graph, plan, arithmetic.rounded, arithmetic.kernel_of)
+    return insert_fake_quant(
+        graph, plan, arithmetic.fake_quant, arithmetic.operation_for
+    )
 
 
 def read_besides(model: keras.Model) -> list[str]:
@@ -67,8 +70,8 @@ def read_besides(model: keras.Model) -> list[str]:
 def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):
     """Return the layer that rounds all tensors of one range."""
     options = {"symmetric": symmetric, "name": f"{name}.range"}
-    if name in plan.fixed:
+    if name in plan.fixed_ranges:
         return FakeQuant(*ends, **options)
-    return MovingRange(
+    return MovingAverageFakeQuant(
         *ends, members=len(tensors), freeze_after=freeze_after, **options
     )

@@ -27,8 +27,8 @@ from keras_frm.graph.flatten import flatten
 from keras_frm.labels import LabelSet, numbered_labels
 from keras_frm.presets import Preset, preset
 from keras_frm.quantization.after_training import quantize_after_training
-from keras_frm.quantization.equalize import equalize_channels
-from keras_frm.quantization.freeze import is_quantization_aware, with_fixed_ranges
+from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
+from keras_frm.quantization.freeze import freeze, is_quantization_aware
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.backends.tensors import read_input, read_output
 from keras_frm.runtime.file_metadata import FileMetadata, attach
@@ -144,7 +144,7 @@ def export_tflite(
     reference = with_head(logits, "mask")
 
     if trained:
-        graph = with_head(with_fixed_ranges(logits), output)
+        graph = with_head(freeze(logits), output)
     else:
         graph = inference_graph(
             model,
@@ -155,7 +155,7 @@ def export_tflite(
         )
     if chosen.calibrated and not trained:
         if chosen.keeps_float:  # an integer LayerNorm would have to divide again
-            graph = equalize_channels(graph, images)
+            graph = equalize_cross_layer(graph, images)
         graph = quantize_after_training(
             graph, images, keep_float, progress, integer_only=not chosen.keeps_float
         )

@@ -24,6 +24,15 @@ def commute_resize(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x, small = keras.Input((8, 8, 2)), keras.Input((4, 4, 5))
+    >>> large = ops.image.resize(small, (8, 8))
+    >>> y = keras.layers.Conv2D(3, 3, padding="same")(ops.concatenate([x, large], -1))
+    >>> kinds = [type(o).__name__ for o in keras.Model([x, small], y).operations]
+    >>> new = commute_resize(keras.Model([x, small], y))
+    >>> "Concatenate" in kinds, any(_is_concatenation(o) for o in new.operations)
+    (True, False)
     """
     graph = Graph(model)
     replacements = {}
@@ -141,7 +150,6 @@ def _convolution(name, kernel, bias=None):
 
 
 def _is_concatenation(operation):
-    """Return whether an operation concatenates channels."""
     if type(operation).__name__ != "Concatenate":
         return False
     return operation.axis in (-1, 3)

@@ -10,7 +10,7 @@ from keras_frm.graph.convolutions import (
     scale_outputs,
 )
 from keras_frm.graph.graph import Call, Graph, rebuild, unchanged
-from keras_frm.graph.passes.fold_scale import constant_scale, is_addition, scale_operand
+from keras_frm.graph.layer_scales import constant_scale, is_addition, scale_operand
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
@@ -27,6 +27,13 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function; a BatchNorm that fits neither place stays.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> y = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(x))
+    >>> folded = fold_batch_norm(keras.Model(x, y))
+    >>> [type(layer).__name__ for layer in folded.layers]
+    ['InputLayer', 'Conv2D']
     """
     return _fold_forward(_fold_backward(model))
 

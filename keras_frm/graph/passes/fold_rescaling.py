@@ -18,6 +18,13 @@ def fold_rescaling(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> y = keras.layers.Rescaling(2.0, -1.0, name="normalization")(x)
+    >>> folded = fold_rescaling(keras.Model(x, keras.layers.Conv2D(4, 3)(y)))
+    >>> folded.get_layer("normalization").scale
+    1.0
     """
     graph = Graph(model)
     replacements = {}

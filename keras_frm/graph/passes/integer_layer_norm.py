@@ -63,6 +63,13 @@ def integer_layer_norm(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: The epsilon of a LayerNorm is too large for TFLite's operation.
+
+    Example:
+    >>> x = keras.Input((8, 8, 4))
+    >>> norm = keras.layers.LayerNormalization(epsilon=1e-6)
+    >>> new = integer_layer_norm(keras.Model(x, norm(x)))
+    >>> [type(operation).__name__ for operation in new.operations][1:]
+    ['Mean', 'Subtract', 'UnitLength', 'DepthwiseConv2D']
     """
     replacements = {}
     for call in Graph(model).calls:
@@ -75,7 +82,6 @@ def integer_layer_norm(model: keras.Model) -> keras.Model:
 
 
 def _in_operations(layer, channels):
-    """Return a function that computes a LayerNorm in operations."""
     name = layer.name
     if channels * layer.epsilon >= _EPSILON_LIMIT:
         raise ValueError(

@@ -19,6 +19,12 @@ def integer_softmax(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x = keras.Input((4,))
+    >>> new = integer_softmax(keras.Model(x, ops.softmax(x)))
+    >>> [type(operation).__name__ for operation in new.operations][1:]
+    ['Max', 'Subtract', 'Exp', 'Sum', 'Rsqrt', 'Multiply', 'Multiply']
     """
     replacements = {}
     for call in Graph(model).calls:
@@ -28,7 +34,6 @@ def integer_softmax(model: keras.Model) -> keras.Model:
 
 
 def _in_operations(operation):
-    """Return a function that computes a softmax in operations."""
     name, axis = operation.name, operation.axis
 
     def softmax(x):

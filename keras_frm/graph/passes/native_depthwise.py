@@ -18,6 +18,13 @@ def native_depthwise(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> dilated = keras.layers.DepthwiseConv2D(3, dilation_rate=2)
+    >>> new = native_depthwise(keras.Model(x, dilated(x)))
+    >>> [type(layer).__name__ for layer in new.layers]
+    ['InputLayer', 'NativeDepthwiseConv2D']
     """
     replacements = {}
     for call in Graph(model).calls:

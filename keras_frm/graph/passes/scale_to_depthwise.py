@@ -19,6 +19,12 @@ def scale_to_depthwise(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> new = scale_to_depthwise(keras.Model(x, LayerScale()(x)))
+    >>> [type(layer).__name__ for layer in new.layers]
+    ['InputLayer', 'DepthwiseConv2D']
     """
     replacements = {}
     for call in Graph(model).calls:
@@ -49,5 +55,4 @@ def depthwise_affine(name, factors, offsets):
 
 
 def _is_batch_norm(layer):
-    """Return whether a layer is a BatchNorm over channels."""
     return isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3)

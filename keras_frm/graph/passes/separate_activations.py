@@ -20,13 +20,20 @@ def separate_activations(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function whose convolutions are linear.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> model = keras.Model(x, keras.layers.Conv2D(4, 3, activation="gelu")(x))
+    >>> new = separate_activations(model)
+    >>> [type(operation).__name__ for operation in new.operations]
+    ['InputLayer', 'Conv2D', 'Gelu']
     """
     replacements = {}
     for call in Graph(model).calls:
         layer = call.operation
         if isinstance(layer, keras.layers.Activation):
             replacements[layer] = _named(layer.activation, layer.name)
-        elif isinstance(layer, keras.layers.ReLU) and is_plain(layer):
+        elif isinstance(layer, keras.layers.ReLU) and is_fusable_relu(layer):
             relu = keras.ops.relu if layer.max_value is None else keras.ops.relu6
             replacements[layer] = _named(relu, layer.name)
         elif isinstance(layer, Convolution) and not is_convolution(layer):
@@ -34,7 +41,7 @@ def separate_activations(model: keras.Model) -> keras.Model:
     return rebuild(model, replacements)
 
 
-def is_plain(relu) -> bool:
+def is_fusable_relu(relu) -> bool:
     """Return whether a ReLU layer or operation is one that convolutions can fuse."""
     bounded = relu.max_value is None or np.isclose(relu.max_value, 6)
     return bounded and not relu.negative_slope and not relu.threshold

@@ -28,6 +28,13 @@ def sigmoid_gelu(model: keras.Model) -> keras.Model:
     Returns:
         A model whose GELUs are approximate; one that is not between convolutions gets
         its factors as operations.
+
+    Example:
+    >>> x = keras.Input((8, 8, 3))
+    >>> hidden = ops.gelu(keras.layers.Conv2D(4, 1)(x))
+    >>> new = sigmoid_gelu(keras.Model(x, keras.layers.Conv2D(2, 1)(hidden)))
+    >>> [type(operation).__name__ for operation in new.operations]
+    ['InputLayer', 'Conv2D', 'Sigmoid', 'Multiply', 'Conv2D']
     """
     graph = Graph(model)
     replacements = {}
@@ -76,7 +83,6 @@ def _takers(graph: Graph, call: Call) -> list[Call] | None:
 
 
 def _silu(name):
-    """Return a function that multiplies a tensor by its sigmoid."""
 
     def silu(x):
         gate = named(ops.sigmoid(x), f"{name}.sigmoid")

@@ -22,6 +22,13 @@ def split_depthwise(model: keras.Model) -> keras.Model:
 
     Returns:
         A model of the same function.
+
+    Example:
+    >>> x = keras.Input((32, 32, 4))
+    >>> large = keras.layers.DepthwiseConv2D(7, padding="same", name="large")
+    >>> new = split_depthwise(keras.Model(x, large(x)))
+    >>> [layer.name for layer in new.layers if layer.weights]
+    ['large.inner', 'large.rows', 'large.columns']
     """
     graph = Graph(model)
     replacements = {

@@ -1,13 +1,13 @@
-"""A tensor as an int8 file will hold it."""
+"""Fake quantisation: a float tensor with the numbers that an int8 file holds."""
 
 import keras
 
-from keras_frm.quantization.layers.integer_grid import grid_of
+from keras_frm.quantization.layers.integer_grid import nudged_grid
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class FakeQuant(keras.layers.Layer):
-    """Round a tensor to the 256 numbers of its range.
+    """Quantise a tensor to the 256 numbers of its range, and dequantise it.
 
     Args:
         minimum: Smallest number of the range; widened to 0 if above it.
@@ -19,7 +19,7 @@ class FakeQuant(keras.layers.Layer):
         x: (B, ..., C), floating point.
         grid: What `only_grid` gave, where it was asked for; else the layer's own.
         only_grid: Whether the result is not `x`, rounded, but the smallest number of
-            the range, the largest and their distance, scalars in float32.
+            the range, the largest and the scale, scalars in float32.
 
     Output: as `x`. Gradients pass where the input is inside the range.
 
@@ -49,7 +49,6 @@ class FakeQuant(keras.layers.Layer):
         self.built = True
 
     def _add_end(self, value, name, shape=()):
-        """Return a new variable for one end of the range."""
         return self.add_weight(
             shape=shape,
             initializer=keras.initializers.Constant(value),
@@ -60,17 +59,17 @@ class FakeQuant(keras.layers.Layer):
         )
 
     def ends(self) -> tuple:
-        """Return the ends that the range is to have: scalar tensors.
+        """Return minimum and maximum as they were calibrated or observed: scalars.
 
-        Those it has are next to them, see `grid`.
+        The numbers that a file can hold are next to them, see `grid`.
         """
         return self.minimum, self.maximum
 
     def grid(self) -> tuple:
-        """Return smallest and largest number and their distance: scalar tensors."""
-        return grid_of(*self.ends(), self.symmetric)
+        """Return smallest and largest number and the scale: scalar tensors."""
+        return nudged_grid(*self.ends(), self.symmetric)
 
-    def step(self):
+    def scale(self):
         """Return the distance of the range's numbers: a scalar tensor."""
         return self.grid()[2]
 

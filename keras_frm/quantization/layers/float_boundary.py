@@ -8,11 +8,12 @@ _ALMOST_NOTHING = 1e-30
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class FloatBoundary(keras.layers.Layer):
-    """Keep what follows in float.
+    """Keep TFLite's converter from quantising what follows, or what comes before.
 
-    TFLite's converter runs means and softmaxes in integers where their input is
-    integer, at the input's own scale: too coarse for a LayerNorm and for an attention
-    over many positions. An addition without a range stops it.
+    The converter propagates scales through neighbours: it runs means and softmaxes in
+    integers where their input is integer, at the input's own scale, which is too
+    coarse for a LayerNorm and for an attention over many positions. An addition
+    without a range stops it.
 
     Input and output: (B, ..., C), floating point, the same numbers.
 

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-_DROPPED = 12  # bits of float32's 24
+_DROPPED_BITS = 12  # of float32's 24
 
 
-def short(x):
+def round_mantissa(x):
     """Round numbers to twelve significant bits.
 
     Products of two such numbers, and of one with an integer of eight bits, are exact
@@ -21,18 +21,19 @@ def short(x):
         Float32 tensor; no gradient goes through.
 
     Example:
-    >>> float(short(1 / 3) * 255) / 255 == float(short(1 / 3))
+    >>> float(round_mantissa(1 / 3) * 255) / 255 == float(round_mantissa(1 / 3))
     True
     """
     bits = tf.bitcast(tf.cast(x, tf.float32), tf.int32)
-    bits = tf.bitwise.bitwise_and(bits + (1 << _DROPPED - 1), -(1 << _DROPPED))
+    half = 1 << _DROPPED_BITS - 1
+    bits = tf.bitwise.bitwise_and(bits + half, -(1 << _DROPPED_BITS))
     return tf.bitcast(bits, tf.float32)
 
 
-def grid_of(low, high, symmetric: bool = False):
-    """Return the range of 8-bit numbers next to given ends.
+def nudged_grid(low, high, symmetric: bool = False):
+    """Return the grid of 8-bit numbers next to given ends of a range.
 
-    Zero is one of the numbers, and their distance is `short`.
+    Zero is one of the numbers, and their scale has twelve significant bits.
 
     Args:
         low: Smallest number, a scalar, 0 or less.
@@ -40,53 +41,54 @@ def grid_of(low, high, symmetric: bool = False):
         symmetric: Whether zero is in the middle of 255 numbers, not one of 256.
 
     Returns:
-        Smallest number, largest number and distance: scalar float32 tensors.
+        Smallest number, largest number and scale: scalar float32 tensors.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 3.1.
 
     Example:
-    >>> [round(float(number), 2) for number in grid_of(-0.999, 1.551)]
+    >>> [round(float(number), 2) for number in nudged_grid(-0.999, 1.551)]
     [-1.0, 1.55, 0.01]
     """
     low, high = tf.cast(low, tf.float64), tf.cast(high, tf.float64)
     if symmetric:
-        step = short((high - low) / 254)
-        return -127 * step, 127 * step, step
-    step = short((high - low) / 255)
-    below = tf.round(-low / tf.cast(step, tf.float64))
+        scale = round_mantissa((high - low) / 254)
+        return -127 * scale, 127 * scale, scale
+    scale = round_mantissa((high - low) / 255)
+    below = tf.round(-low / tf.cast(scale, tf.float64))  # the integer of zero
     below = tf.cast(tf.clip_by_value(below, 0, 255), tf.float32)
-    return -below * step, (255 - below) * step, step
+    return -below * scale, (255 - below) * scale, scale
 
 
-def round_to(x, factor, step):
-    """Return `x * factor`, rounded, times `step`; halves go to the even integer.
+def rescale_and_round(x, multiplier, scale):
+    """Return `x * multiplier`, rounded, times `scale`; halves go to the even integer.
 
-    The product before the rounding is one multiplication in float32, as in XNNPACK's
-    kernels, which multiply a sum of integers by the quotient of scales.
+    With a sum of integers as `x` and the quotient of scales as `multiplier` it is
+    requantisation as XNNPACK's kernels do it: one multiplication in float32 before
+    the rounding. With float numbers and the inverse of a scale it is quantisation.
 
     Args:
         x: Float32 tensor.
-        factor: What brings it to steps: a scalar, or one number for each channel.
-        step: Distance of the results, a scalar.
+        multiplier: What makes integers of it: a scalar, or one number for each channel.
+        scale: Distance of the results, a scalar.
 
     Returns:
         Tensor as `x`. Gradients pass as if nothing were rounded.
 
     Example:
-    >>> round_to(tf.constant([3.0, 5.0, -8.0]), 0.5, 0.25).numpy().tolist()
+    >>> rescale_and_round(tf.constant([3.0, 5.0, -8.0]), 0.5, 0.25).numpy().tolist()
     [0.5, 0.5, -1.0]
     """
 
     @tf.custom_gradient
     def rounded(x):
-        y = tf.round(product(x, factor)) * step
-        return y, lambda upstream: upstream * (factor * step)
+        y = tf.round(ordered_product(x, multiplier)) * scale
+        return y, lambda upstream: upstream * (multiplier * scale)
 
     return rounded(tf.convert_to_tensor(x))
 
 
-def product(x, factor):
+def ordered_product(x, factor):
     """Return `x * factor` where `x` may be a product itself.
 
     TensorFlow multiplies a chain of factors in the order it likes, which is not the
@@ -97,7 +99,7 @@ def product(x, factor):
         factor: Tensor of its dtype, without zeros where `x` may be infinite.
 
     Example:
-    >>> product(tf.constant([2.0]), 3.0).numpy().tolist()
+    >>> ordered_product(tf.constant([2.0]), 3.0).numpy().tolist()
     [6.0]
     """
     return tf.raw_ops.MulNoNan(x=x, y=tf.cast(factor, x.dtype))

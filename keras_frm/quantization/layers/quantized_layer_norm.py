@@ -1,11 +1,11 @@
-"""A LayerNormalization that computes the same number on every machine."""
+"""LayerNormalization of integers, with the same numbers on every machine."""
 
 import keras
 import tensorflow as tf
 
-from keras_frm.quantization.layers.integer_grid import round_to
+from keras_frm.quantization.layers.integer_grid import rescale_and_round
 
-_ROOT_STEPS = 3
+_HERON_STEPS = 3
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -19,12 +19,12 @@ class QuantizedLayerNorm(keras.layers.Layer):
     additions, which IEEE 754 leaves no choice.
 
     Args:
-        unit: The input's numbers are multiples of `unit` times `step`. A power of two.
+        unit: The input's numbers are multiples of `unit` times `scale`. A power of two.
         epsilon: Added to the variance.
 
     Call arguments:
-        x: (B, ..., C), multiples of `unit` times `step`.
-        step: A scalar.
+        x: (B, ..., C), multiples of `unit` times `scale`.
+        scale: Of the input's range, a scalar.
 
     Output: as `x`. Gradients are those of `keras.layers.LayerNormalization`.
 
@@ -32,7 +32,7 @@ class QuantizedLayerNorm(keras.layers.Layer):
 
     Example:
     >>> layer = QuantizedLayerNorm()
-    >>> layer(keras.ops.array([[0.5, 1.5]]), step=0.5).numpy().round(3).tolist()
+    >>> layer(keras.ops.array([[0.5, 1.5]]), scale=0.5).numpy().round(3).tolist()
     [[-0.9980000257492065, 0.9980000257492065]]
     """
 
@@ -54,7 +54,7 @@ class QuantizedLayerNorm(keras.layers.Layer):
         new.set_weights(layer.get_weights())
         return new
 
-    def unrounded(self) -> keras.layers.LayerNormalization:
+    def float_layer(self) -> keras.layers.LayerNormalization:
         """Return the layer that this one was made of, with the weights of now."""
         new = keras.layers.LayerNormalization(
             epsilon=self.epsilon, name=self.name, dtype="float32"
@@ -63,7 +63,7 @@ class QuantizedLayerNorm(keras.layers.Layer):
         new.set_weights(self.get_weights())
         return new
 
-    def build(self, x_shape, step_shape=None):
+    def build(self, x_shape, scale_shape=None):
         self.gamma = self.add_weight(
             shape=(x_shape[-1],), initializer="ones", name="gamma"
         )
@@ -72,27 +72,26 @@ class QuantizedLayerNorm(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x, step):
-        step = tf.cast(step, tf.float32) * self.unit
-        x = round_to(x, 1.0 / step, 1.0)  # integers
+    def call(self, x, scale):
+        scale = tf.cast(scale, tf.float32) * self.unit
+        x = rescale_and_round(x, 1.0 / scale, 1.0)  # integers
         share = 1.0 / x.shape[-1]
         mean = tf.reduce_sum(x, -1, keepdims=True) * share  # (B, ..., 1)
         square = tf.reduce_sum(tf.square(x), -1, keepdims=True) * share  # (B, ..., 1)
-        variance = square - tf.square(mean) + self.epsilon / tf.square(step)
+        variance = square - tf.square(mean) + self.epsilon / tf.square(scale)
         # Not by 1 / root: TensorFlow approximates reciprocals.
-        return (x - mean) * (self.gamma / _root(variance)) + self.beta
+        return (x - mean) * (self.gamma / _square_root(variance)) + self.beta
 
-    def compute_output_spec(self, x, step):
+    def compute_output_spec(self, x, scale):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "unit": self.unit, "epsilon": self.epsilon}
 
 
-def _root(x):
-    """Return the square root of positive numbers, by exact operations."""
+def _square_root(x):
     # Processors agree on the root as far as this.
     root = tf.stop_gradient(tf.round(tf.sqrt(x) * 4.0)) * 0.25 + 0.25
-    for _ in range(_ROOT_STEPS):
+    for _ in range(_HERON_STEPS):
         root = (root + x / root) * 0.5
     return root

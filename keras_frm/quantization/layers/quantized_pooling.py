@@ -3,25 +3,25 @@
 import keras
 import tensorflow as tf
 
-from keras_frm.quantization.layers.integer_grid import round_to
+from keras_frm.quantization.layers.integer_grid import rescale_and_round
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class QuantizedGlobalPooling(keras.layers.Layer):
-    """Average integers over all positions, and round the mean.
+    """Average integers over all positions, and requantise the mean.
 
     Args:
         keepdims: Whether height and width stay, as 1.
 
     Call arguments:
-        x: (B, H, W, C), multiples of `step`.
-        step: Distance of the numbers, a scalar.
+        x: (B, H, W, C), multiples of `scale`.
+        scale: Distance of the numbers, a scalar.
 
-    Output: (B, C) or (B, 1, 1, C), multiples of `step`. Gradients pass the rounding.
+    Output: (B, C) or (B, 1, 1, C), multiples of `scale`. Gradients pass the rounding.
 
     Example:
     >>> x = keras.ops.reshape(keras.ops.array([0.5, 0.5, 0.5, 1.5]), (1, 2, 2, 1))
-    >>> QuantizedGlobalPooling()(x, step=0.5).numpy().tolist()
+    >>> QuantizedGlobalPooling()(x, scale=0.5).numpy().tolist()
     [[1.0]]
     """
 
@@ -29,14 +29,15 @@ class QuantizedGlobalPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.keepdims = keepdims
 
-    def build(self, x_shape, step_shape=None):
+    def build(self, x_shape, scale_shape=None):
         self.built = True
 
-    def call(self, x, step):
-        sums = tf.reduce_sum(x / step, (1, 2), keepdims=self.keepdims)
-        return round_to(sums, 1.0 / (x.shape[1] * x.shape[2]), step)
+    def call(self, x, scale):
+        sums = tf.reduce_sum(x / scale, (1, 2), keepdims=self.keepdims)
+        share = 1.0 / (x.shape[1] * x.shape[2])
+        return rescale_and_round(sums, share, scale)
 
-    def compute_output_spec(self, x, step):
+    def compute_output_spec(self, x, scale):
         size = (1, 1) if self.keepdims else ()
         shape = (x.shape[0], *size, x.shape[3])
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

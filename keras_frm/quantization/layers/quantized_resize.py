@@ -19,15 +19,15 @@ class QuantizedResize(keras.layers.Layer):
         size: Height and width of the result.
 
     Call arguments:
-        x: (B, h, w, C), multiples of `step`.
-        step: Distance of the numbers, a scalar.
+        x: (B, h, w, C), multiples of `scale`.
+        scale: Distance of the numbers, a scalar.
 
-    Output: (B, *size, C), multiples of `step`. Gradients are those of the bilinear
+    Output: (B, *size, C), multiples of `scale`. Gradients are those of the bilinear
     resizing in float.
 
     Example:
     >>> x = keras.ops.reshape(keras.ops.array([0.0, 1.0]), (1, 1, 2, 1))
-    >>> QuantizedResize((1, 4))(x, step=0.5).numpy().ravel().tolist()
+    >>> QuantizedResize((1, 4))(x, scale=0.5).numpy().ravel().tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
 
@@ -35,15 +35,15 @@ class QuantizedResize(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = tuple(size)
 
-    def build(self, x_shape, step_shape=None):
+    def build(self, x_shape, scale_shape=None):
         self.built = True
 
-    def call(self, x, step):
+    def call(self, x, scale):
         @tf.custom_gradient
         def resize(x):
-            y = tf.cast(x / step, tf.int32)
-            y = _blend(y, self.size[1], axis=2)  # (B, h, width, C), 11 bits more
-            y = _blend(y, self.size[0], axis=1)  # (B, height, width, C), 22 bits more
+            y = tf.cast(x / scale, tf.int32)
+            y = _interpolate(y, self.size[1], axis=2)  # (B, h, width, C), 11 bits
+            y = _interpolate(y, self.size[0], axis=1)  # (B, height, width, C), 22 bits
             y = tf.bitwise.right_shift(y + (1 << 2 * _BITS - 1), 2 * _BITS)
 
             def gradient(upstream):
@@ -51,14 +51,14 @@ class QuantizedResize(keras.layers.Layer):
                     grads=upstream, original_image=x, half_pixel_centers=True
                 )
 
-            return tf.cast(y, tf.float32) * step, gradient
+            return tf.cast(y, tf.float32) * scale, gradient
 
         return resize(tf.convert_to_tensor(x))
 
-    def compute_output_shape(self, x_shape, step_shape=None):
+    def compute_output_shape(self, x_shape, scale_shape=None):
         return (x_shape[0], *self.size, x_shape[3])
 
-    def compute_output_spec(self, x, step):
+    def compute_output_spec(self, x, scale):
         shape = self.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
@@ -66,8 +66,8 @@ class QuantizedResize(keras.layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
-def _blend(x, size, axis):
-    """Return the weighted sums of neighbours along an axis of integers."""
+def _interpolate(x, size, axis):
+    """Return weighted sums of neighbours along an axis, with 11 more bits."""
     before, after, weight = _neighbours(x.shape[axis], size)
     shape = [1, 1, 1, 1]
     shape[axis] = size

@@ -1,4 +1,4 @@
-"""Channels brought to one size, so that small ones keep their bits."""
+"""Cross-layer equalisation: channels of one size, so that small ones keep bits."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 from keras_frm.graph.convolutions import scale_channels
 from keras_frm.graph.graph import Graph, rebuild
-from keras_frm.graph.passes.fold_scale import constant_scale
+from keras_frm.graph.layer_scales import constant_scale
 from keras_frm.layers.blocks.layer_scale import LayerScale
-from keras_frm.quantization.channel_groups import ChannelGroups, takes_factors
+from keras_frm.quantization.channel_groups import ChannelGroups, absorbs_factors
 
 # A channel that hardly moves on these images may on others; and the squares that a
 # LayerNormalization adds up have to fit into float32 exactly.
 _SMALLEST_FACTOR = 1 / 8
 
 
-def equalize_channels(
+def equalize_cross_layer(
     model: keras.Model,
     images: Sequence[np.ndarray],
     unchanged: Collection[str] = (),
@@ -26,7 +26,7 @@ def equalize_channels(
 
     An int8 file has one scale for all channels of a tensor: where the largest is a
     hundred times the smallest, only the largest has eight bits. The convolutions
-    before and after take the division up, and have a scale for each channel.
+    before and after absorb the division, and have a scale for each channel.
 
     Args:
         model: A Functional model of primitive layers with linear convolutions.
@@ -47,7 +47,7 @@ def equalize_channels(
     >>> first = keras.layers.Conv2D(2, 1, use_bias=False)
     >>> model = keras.Model(x, keras.layers.Conv2D(1, 1)(first(x)))
     >>> first.set_weights([np.reshape([1, 0.25] * 3, (1, 1, 3, 2))])
-    >>> new = equalize_channels(model, [np.full((1, 1, 3), 200)])
+    >>> new = equalize_cross_layer(model, [np.full((1, 1, 3), 200)])
     >>> new.layers[1].kernel.numpy()[0, 0].round(4).tolist()
     [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
@@ -56,7 +56,7 @@ def equalize_channels(
     if not groups or not len(images):
         return model
     sizes = _channel_sizes(graph, groups, images)
-    factors = _factors(groups, sizes, _multiplied_back(graph))
+    factors = _factors(groups, sizes, _undone_factors(graph))
     replacements = {}
     for call in graph.calls:
         before, after = (
@@ -65,12 +65,13 @@ def equalize_channels(
         )
         if before is None and after is None:
             continue
-        if takes_factors(call.operation):
-            taken = 1.0 if before is None else before
-            given = 1.0 if after is None else 1 / after
-            replacements[call.operation] = scale_channels(call.operation, taken, given)
+        if absorbs_factors(call.operation):
+            inputs = 1.0 if before is None else before
+            outputs = 1.0 if after is None else 1 / after
+            layer = scale_channels(call.operation, inputs, outputs)
+            replacements[call.operation] = layer
         elif isinstance(call.operation, keras.layers.LayerNormalization):
-            replacements[call.operation] = _normalized(call.operation, before)
+            replacements[call.operation] = _scaled_norm(call.operation, before)
         elif isinstance(call.operation, LayerScale):
             gamma = np.asarray(call.operation.gamma, np.float64) * before
             learned = call.operation.learned
@@ -79,21 +80,21 @@ def equalize_channels(
     return rebuild(model, replacements)
 
 
-def multiplies_back(operation) -> bool:
-    """Return whether an operation undoes the factors before a LayerNormalization."""
+def undoes_equalization(operation) -> bool:
+    """Return whether an operation multiplies back before a LayerNormalization."""
     return isinstance(operation, LayerScale) and not operation.learned
 
 
-def _multiplied_back(graph) -> Mapping[int, np.ndarray]:
+def _undone_factors(graph) -> Mapping[int, np.ndarray]:
     """Return the factors that an earlier equalisation left, by the tensor's id."""
     return {
         id(call.inputs[0]): np.asarray(call.operation.gamma, np.float64)
         for call in graph.calls
-        if multiplies_back(call.operation)
+        if undoes_equalization(call.operation)
     }
 
 
-def _factors(groups, sizes, multiplied_back) -> Mapping[int, np.ndarray]:
+def _factors(groups, sizes, undone) -> Mapping[int, np.ndarray]:
     """Return what to divide the channels of each tensor by, largest 1, by its id."""
     factors = {}
     for tensors in groups:
@@ -102,7 +103,7 @@ def _factors(groups, sizes, multiplied_back) -> Mapping[int, np.ndarray]:
             relative = [sizes[id(t)] / m for t, m in zip(tensors, largest, strict=True)]
         common = np.max(relative, axis=0)  # (C,)
         usable = np.isfinite(common) & (common > 0)
-        earlier = [multiplied_back.get(id(t), np.ones_like(common)) for t in tensors]
+        earlier = [undone.get(id(t), np.ones_like(common)) for t in tensors]
         smallest = _SMALLEST_FACTOR / np.min(earlier, axis=0)
         common = np.where(usable, np.maximum(common, smallest), 1.0)
         # Powers of two: a LayerNormalization multiplies back without a rounding. Not
@@ -131,7 +132,7 @@ def _channel_sizes(graph, groups, images) -> Mapping[int, np.ndarray]:
     return {id(t): mean for t, mean in zip(tensors, means, strict=True)}
 
 
-def _normalized(layer, factors):
-    """Return a normalisation that multiplies its input back first."""
+def _scaled_norm(layer, factors):
+    """Return a LayerNormalization that undoes the equalisation of its input first."""
     scale = constant_scale(f"{layer.name}.channels", factors, learned=False)
     return lambda x: layer(scale(x))

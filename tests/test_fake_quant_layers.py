@@ -12,10 +12,11 @@ import tensorflow as tf
 from helpers import twelve_bits
 
 from keras_frm.export.tflite.convert import to_tflite
-from keras_frm.quantization.layers import tfmot_quantizer
 from keras_frm.quantization.layers.fake_quant import FakeQuant
-from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
-from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant, MovingRange
+from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
+from keras_frm.quantization.layers.tfmot import tfmot_quantizers
 
 pytest.importorskip("tf_keras")
 
@@ -63,14 +64,14 @@ def assert_on_grid(actual, expected, step):
     assert error.max() < 1.01
 
 
-# === MovingRange ===
+# === MovingAverageFakeQuant ===
 
 
 @EAGER_AND_GRAPH
 @pytest.mark.parametrize("training", [True, False])
 def test_activations_and_their_gradients_are_those_of_float64(wrap, training):
     x, upstream = array(2, 5, 7, 3, scale=2), array(2, 5, 7, 3, seed=1)
-    layer = MovingRange(-1.0, 2.0)
+    layer = MovingAverageFakeQuant(-1.0, 2.0)
     y, gradient = run(layer, x, upstream, wrap, training=training)
     low, high = mean_extremes(x)
     ends = [-1 + 1e-3 * (1 + low), 2 + 1e-3 * (high - 2)] if training else [-1, 2]
@@ -82,19 +83,22 @@ def test_activations_and_their_gradients_are_those_of_float64(wrap, training):
 
 
 def test_range_of_positive_numbers_starts_at_zero():
-    layer = MovingRange(0.5, 2.0)
+    layer = MovingAverageFakeQuant(0.5, 2.0)
     layer(np.full((1, 4), 3.0), training=True)
     np.testing.assert_allclose(layer.ends(), [0, 2.001], rtol=1e-6)
 
 
 def test_range_moves_by_the_mean_of_the_images_extremes():
     x = array(6, 5, 7, 3, scale=2) * np.arange(1, 7).reshape(6, 1, 1, 1)
-    together = MovingRange(-1.0, 1.0)
+    together = MovingAverageFakeQuant(-1.0, 1.0)
     together(x, training=True)
     low, high = np.mean([[image.min(), image.max()] for image in x], axis=0)
     expected = [-1 + 1e-3 * (low + 1), 1 + 1e-3 * (high - 1)]
     np.testing.assert_allclose(together.ends(), expected, rtol=1e-6)
-    once, repeated = MovingRange(-1.0, 1.0), MovingRange(-1.0, 1.0)
+    once, repeated = (
+        MovingAverageFakeQuant(-1.0, 1.0),
+        MovingAverageFakeQuant(-1.0, 1.0),
+    )
     once(x[:1], training=True)
     repeated(x[:1].repeat(6, axis=0), training=True)
     np.testing.assert_allclose(repeated.ends(), once.ends(), rtol=1e-6)
@@ -102,7 +106,7 @@ def test_range_moves_by_the_mean_of_the_images_extremes():
 
 @EAGER_AND_GRAPH
 def test_members_move_alone_and_the_range_covers_all(wrap):
-    layer = MovingRange(-1.0, 1.0, members=3)
+    layer = MovingAverageFakeQuant(-1.0, 1.0, members=3)
     inputs = [array(2, 4, 3, scale=scale, seed=scale) for scale in (1, 5, 3)]
 
     def step():
@@ -111,7 +115,7 @@ def test_members_move_alone_and_the_range_covers_all(wrap):
     run_step = wrap(step)
     for _ in range(2):
         run_step()
-    own = np.stack([layer.lows, layer.highs], axis=-1)
+    own = np.stack([layer.minima, layer.maxima], axis=-1)
     for x, ends in zip(inputs, own, strict=True):
         extremes = np.array(mean_extremes(x))
         expected = extremes + (np.array([-1, 1]) - extremes) * 0.999**2
@@ -130,7 +134,9 @@ def test_members_move_alone_and_the_range_covers_all(wrap):
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("freeze_after", [0, 2])
 def test_range_stays_after_its_steps(wrap, members, freeze_after):
-    layer = MovingRange(-1.0, 1.0, members=members, freeze_after=freeze_after)
+    layer = MovingAverageFakeQuant(
+        -1.0, 1.0, members=members, freeze_after=freeze_after
+    )
     x = tf.constant(array(2, 4, 3, scale=5))
 
     def step():
@@ -151,7 +157,7 @@ def test_range_stays_after_its_steps(wrap, members, freeze_after):
 
 @EAGER_AND_GRAPH
 def test_members_of_a_step_are_rounded_to_the_range_before_it(wrap):
-    layer = MovingRange(-1.0, 1.0, members=2)
+    layer = MovingAverageFakeQuant(-1.0, 1.0, members=2)
     x = tf.constant(array(2, 4, 3, scale=500))
     layer.build(x.shape)
 
@@ -169,7 +175,7 @@ def test_members_of_a_step_are_rounded_to_the_range_before_it(wrap):
 
 
 def test_symmetric_range_stays_symmetric():
-    layer = MovingRange(-1.0, 3.0, symmetric=True)
+    layer = MovingAverageFakeQuant(-1.0, 3.0, symmetric=True)
     x = np.array([[-9.0, 0.0, 2.0]], np.float32)
     for _ in range(5):
         y = layer(x, training=True)
@@ -184,11 +190,13 @@ def test_symmetric_range_stays_symmetric():
 @pytest.mark.parametrize(
     "layer",
     [
-        MovingRange(-1.0, 2.0),
-        MovingRange(-1.0, 2.0, symmetric=True, members=3, freeze_after=7, name="a"),
+        MovingAverageFakeQuant(-1.0, 2.0),
+        MovingAverageFakeQuant(
+            -1.0, 2.0, symmetric=True, members=3, freeze_after=7, name="a"
+        ),
         FakeQuant(-1.0, 2.0, symmetric=True),
-        KernelQuant(depthwise=True),
-        QuantizedKernel(keras.layers.DepthwiseConv2D(3, name="d"), name="d"),
+        KernelFakeQuant(depthwise=True),
+        QuantizedConvolution(keras.layers.DepthwiseConv2D(3, name="d"), name="d"),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -200,20 +208,20 @@ def test_config_comes_back(layer):
     )
     assert again.get_config() == layer.get_config()
     x = array(2, 8, 8, 3)
-    if not isinstance(layer, KernelQuant):
+    if not isinstance(layer, KernelFakeQuant):
         again.build(x.shape)
         layer.build(x.shape)
         again.set_weights(layer.get_weights())
-        steps = {"step": 0.5, "output_step": 0.1}
-        more = steps if isinstance(layer, QuantizedKernel) else {}
+        scales = {"input_scale": 0.5, "output_scale": 0.1}
+        more = scales if isinstance(layer, QuantizedConvolution) else {}
         np.testing.assert_array_equal(again(x, **more), layer(x, **more))
 
 
 def small_net(dtype=None):
     image = keras.Input((6, 6, 3))
-    x = MovingRange(-1.0, 1.0, name="range", dtype=dtype)(image)
+    x = MovingAverageFakeQuant(-1.0, 1.0, name="range", dtype=dtype)(image)
     x = keras.layers.Conv2D(4, 3, dtype=dtype)(x)
-    x = MovingRange(-1.0, 1.0, name="second", dtype=dtype)(x)
+    x = MovingAverageFakeQuant(-1.0, 1.0, name="second", dtype=dtype)(x)
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(x)
     model = keras.Model(image, keras.layers.Dense(1, dtype="float32")(x))
     model.compile("adam", "mse")
@@ -267,7 +275,7 @@ def test_loaded_network_goes_on_like_the_saved_one(tmp_path):
         np.testing.assert_allclose(weight, other, rtol=1e-5, atol=1e-7)
 
 
-# === KernelQuant ===
+# === KernelFakeQuant ===
 
 
 @EAGER_AND_GRAPH
@@ -291,19 +299,19 @@ def test_kernels_and_their_gradients_are_those_of_float64(wrap, shape, depthwise
     largest = np.abs(kernel).max(axes)
     expected, _ = rounded(kernel, -largest, largest, True, step=largest / 127)
     upstream = array(*shape, seed=1)
-    y, gradient = run(KernelQuant(depthwise), kernel, upstream, wrap)
+    y, gradient = run(KernelFakeQuant(depthwise), kernel, upstream, wrap)
     assert_on_grid(y, expected, largest / 127)
     np.testing.assert_array_equal(gradient, upstream)
 
 
 def test_kernel_channel_of_zeros():
     kernel = np.array([[0, 0.5], [0, 1]], np.float32)
-    np.testing.assert_allclose(KernelQuant()(kernel), kernel, atol=0.005)
+    np.testing.assert_allclose(KernelFakeQuant()(kernel), kernel, atol=0.005)
 
 
 def test_kernel_range_follows_an_assignment_without_a_training_step():
     kernel = keras.Variable(array(3, 3, 2, 4))
-    layer = KernelQuant()
+    layer = KernelFakeQuant()
     layer(kernel)
     assert layer.weights == []
     kernel.assign(10 * array(3, 3, 2, 4, seed=1))
@@ -324,7 +332,7 @@ def test_file_has_the_rounded_kernel(layer, axis):
     image = keras.Input(batch_shape=(1, 8, 8, 3))
     model = keras.Model(image, FakeQuant(-3, 3)(layer(FakeQuant(-3, 3)(image))))
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    layer.kernel.assign(KernelQuant(depthwise)(layer.kernel))
+    layer.kernel.assign(KernelFakeQuant(depthwise)(layer.kernel))
     interpreter = tf.lite.Interpreter(model_content=to_tflite(model, "int8"))
     interpreter.allocate_tensors()
     expected = np.asarray(layer.kernel)
@@ -349,11 +357,11 @@ def _column(scales, axis):
 
 def test_missing_package_is_named_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
-    tfmot_quantizer._quantizers.cache_clear()
+    tfmot_quantizers.cache_clear()
     with pytest.raises(
         ImportError, match=r"tf-keras: pip install 'keras_frm\[train\]'"
     ):
-        MovingRange(0.0, 1.0)(np.zeros((1, 2)))
+        MovingAverageFakeQuant(0.0, 1.0)(np.zeros((1, 2)))
     assert "TF_USE_LEGACY_KERAS" not in os.environ
 
 
@@ -362,14 +370,15 @@ import os
 import keras
 import numpy as np
 import tensorflow as tf
-from keras_frm.quantization.layers.tfmot_quantizer import MovingRange
+from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 
 device = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(device, logical)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
-    free, frozen = MovingRange(-1.0, 1.0), MovingRange(-1.0, 1.0, freeze_after=1)
+    free = MovingAverageFakeQuant(-1.0, 1.0)
+    frozen = MovingAverageFakeQuant(-1.0, 1.0, freeze_after=1)
     image = keras.Input((2,))
     model = keras.Model(image, keras.layers.Dense(1)(frozen(image) + free(image)))
     model.compile("sgd", "mse")

@@ -10,7 +10,7 @@ from keras_frm.graph.graph import Graph
 from keras_frm.layers.blocks.layer_scale import LayerScale
 from keras_frm.quantization.after_training import quantize_after_training
 from keras_frm.quantization.channel_groups import ChannelGroups
-from keras_frm.quantization.equalize import equalize_channels
+from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
 
 layers, ops = keras.layers, keras.ops
 IMAGES = [np.random.default_rng(i).integers(0, 256, (8, 8, 3)) for i in range(3)]
@@ -62,7 +62,7 @@ def values(model):
 
 def test_function_stays_the_same():
     model = residual()
-    new = equalize_channels(model, IMAGES)
+    new = equalize_cross_layer(model, IMAGES)
     scale = np.abs(values(model)).max()
     np.testing.assert_allclose(values(new), values(model), atol=1e-5 * scale)
 
@@ -73,7 +73,7 @@ def test_whole_network_stays_the_same():
     graph = inference_graph(
         network, input_shape=(32, 64), output="logits", precision="int8"
     )
-    new = equalize_channels(graph, images)
+    new = equalize_cross_layer(graph, images)
     given = images[0][None].astype("float32")
     np.testing.assert_allclose(new(given), graph(given), rtol=1e-3, atol=1e-4)
     changed = [
@@ -89,7 +89,7 @@ def test_whole_network_stays_the_same():
 
 def test_channels_have_one_size():
     model = residual()
-    new = equalize_channels(model, IMAGES)
+    new = equalize_cross_layer(model, IMAGES)
 
     def spread(network):
         graph = Graph(network)
@@ -112,14 +112,14 @@ def test_factors_are_powers_of_two():
     model = keras.Model(x, layers.LayerNormalization()(first(x)))
     kernel = np.ones((3, 3, 3, 8)) * np.logspace(-2, 0, 8)
     first.set_weights([kernel, np.zeros(8)])
-    new = equalize_channels(model, IMAGES)
+    new = equalize_cross_layer(model, IMAGES)
     (scale,) = (layer for layer in new.layers if isinstance(layer, LayerScale))
     # 0.01 0.019 0.037 0.072 0.139 0.268 0.518 1: the next above, the least an eighth.
     expected = [0.125, 0.125, 0.125, 0.125, 0.25, 0.5, 1, 1]
     np.testing.assert_array_equal(scale.gamma, expected)
     (again,) = (
         layer
-        for layer in equalize_channels(new, IMAGES).layers
+        for layer in equalize_cross_layer(new, IMAGES).layers
         if isinstance(layer, LayerScale)
     )
     np.testing.assert_array_equal(again.gamma, scale.gamma)
@@ -141,11 +141,11 @@ def test_int8_loses_less():
         exact = values(network)
         return np.sqrt(np.mean((rounded - exact) ** 2)) / exact.std()
 
-    assert noise(equalize_channels(model, IMAGES)) < 0.5 * noise(model)
+    assert noise(equalize_cross_layer(model, IMAGES)) < 0.5 * noise(model)
 
 
 def test_normalization_takes_the_factors_back_in_float():
-    new = equalize_channels(residual(), IMAGES)
+    new = equalize_cross_layer(residual(), IMAGES)
     assert any(isinstance(layer, LayerScale) for layer in new.layers)
     rounded = quantize_after_training(new, IMAGES)
     scale = next(y for y in rounded.layers if isinstance(y, LayerScale))
@@ -210,10 +210,10 @@ def test_channel_that_is_zero():
     kernel[..., 0] = 0
     model.layers[1].set_weights([kernel, bias])
     np.testing.assert_allclose(
-        values(equalize_channels(model, IMAGES)), values(model), rtol=1e-4, atol=1e-2
+        values(equalize_cross_layer(model, IMAGES)), values(model), rtol=1e-4, atol=1e-2
     )
 
 
 def test_no_images_change_nothing():
     model = residual()
-    assert equalize_channels(model, []) is model
+    assert equalize_cross_layer(model, []) is model

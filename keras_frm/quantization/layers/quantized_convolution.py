@@ -1,55 +1,55 @@
-"""A layer that computes with its kernel rounded to integers."""
+"""A convolution that computes with integers, as an int8 file does."""
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_frm.graph.layer_like import layer_like
-from keras_frm.quantization.layers.integer_grid import round_to, short
-from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant
+from keras_frm.quantization.layers.integer_grid import rescale_and_round, round_mantissa
+from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class QuantizedKernel(keras.layers.Wrapper):
+class QuantizedConvolution(keras.layers.Wrapper):
     """Run a convolution or a Dense layer on integers, and train its float weights.
 
-    Input, kernel and bias are integers times their scales, their sums are rounded to
-    the step of the result: number by number what the kernels of an int8 file compute,
-    up to the ends of the result's range. A number that is rounded the other way is a
-    whole step off, and a few layers later it has reached every number.
+    Input, kernel and bias are integers times their scales, their sums are requantised
+    to the scale of the result: number by number what the kernels of an int8 file
+    compute, up to the ends of the result's range. A number that is rounded the other
+    way is a whole step off, and a few layers later it has reached every number.
 
     Args:
         layer: A `Conv2D`, `Conv1D`, `DepthwiseConv2D` or `Dense`.
 
     Call arguments:
-        x: The layer's input, multiples of `step`.
-        step: Distance of the input's numbers, a scalar.
-        output_step: Distance of the result's numbers, a scalar.
+        x: The layer's input, multiples of `input_scale`.
+        input_scale: Distance of the input's numbers, a scalar.
+        output_scale: Distance of the result's numbers, a scalar.
 
-    Output: the layer's, multiples of `output_step`. Each output channel has its own
-    scale, in depthwise convolutions too: `short`, the kernel's times the constant
-    `gain` of the channel, which is 1 unless the layer was made by `of`. Gradients pass
-    all roundings.
+    Output: the layer's, multiples of `output_scale`. Each output channel of the kernel
+    has its own scale, in depthwise convolutions too, with twelve significant bits; the
+    constant `gain` of the channel is in it, which is 1 unless the layer was made by
+    `of`. Gradients pass all roundings.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 2.4.
 
     Example:
-    >>> layer = QuantizedKernel(keras.layers.Dense(1, use_bias=False))
+    >>> layer = QuantizedConvolution(keras.layers.Dense(1, use_bias=False))
     >>> layer.build((None, 2))
     >>> layer.layer.set_weights([keras.ops.array([[1.27], [0.006]])])
     >>> x = keras.ops.array([[0.0, 2.0], [0.5, 0.0]])
-    >>> layer(x, step=0.5, output_step=0.02).numpy().round(4).tolist()
+    >>> layer(x, input_scale=0.5, output_scale=0.02).numpy().round(4).tolist()
     [[0.019999999552965164], [0.6399999856948853]]
     """
 
     def __init__(self, layer: keras.layers.Layer, **kwargs):
         super().__init__(layer, **kwargs)
         self.depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        self.rounding = KernelQuant(depthwise=self.depthwise, name="rounding")
+        self.fake_quant = KernelFakeQuant(depthwise=self.depthwise, name="fake_quant")
 
     @classmethod
-    def of(cls, layer: keras.layers.Layer) -> "QuantizedKernel":
+    def of(cls, layer: keras.layers.Layer) -> "QuantizedConvolution":
         """Return a layer for training on from a built one, which it copies.
 
         The trained kernel has the size of a fresh one (He et al., 2015), and `gain`
@@ -72,10 +72,10 @@ class QuantizedKernel(keras.layers.Wrapper):
         copy.set_weights([by_channel.reshape(kernel.shape), *(b / gain for b in bias)])
         return new
 
-    def build(self, x_shape, step_shape=None, output_step_shape=None):
+    def build(self, x_shape, input_scale_shape=None, output_scale_shape=None):
         super().build(x_shape)
         *_, inputs, outputs = shape = self.layer.kernel.shape
-        self.rounding.build(shape)
+        self.fake_quant.build(shape)
         self.gain = self.add_weight(
             shape=(inputs * outputs if self.depthwise else outputs,),
             initializer="ones",
@@ -85,54 +85,58 @@ class QuantizedKernel(keras.layers.Wrapper):
             name="gain",
         )
 
-    def call(self, x, step, output_step):
-        step, output_step = ops.cast(step, "float32"), ops.cast(output_step, "float32")
-        kernel, bias, unit = self._integers(step)
+    def call(self, x, input_scale, output_scale):
+        input_scale = ops.cast(input_scale, "float32")
+        output_scale = ops.cast(output_scale, "float32")
+        kernel, bias, sum_scale = self._integers(input_scale)
         weights = zip(self.layer.weights, [kernel, *bias], strict=True)
         # Within the scope, whatever the layer does reads these weights.
         with keras.StatelessScope(list(weights)):
             # Half precision has not the bits for the sums.
-            sums = self.layer.call(ops.cast(x, "float32") / step)
-        y = round_to(sums, unit / output_step, output_step)
+            sums = self.layer.call(ops.cast(x, "float32") / input_scale)
+        y = rescale_and_round(sums, sum_scale / output_scale, output_scale)
         return ops.cast(y, self.compute_dtype)
 
-    def compute_output_spec(self, x, step, output_step):
+    def compute_output_spec(self, x, input_scale, output_scale):
         shape = self.layer.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def rounded(self, step: float, suffix: str = "") -> keras.layers.Layer:
-        """Return a plain layer whose weights are the rounded ones.
+    def frozen(self, input_scale: float, suffix: str = "") -> keras.layers.Layer:
+        """Return a plain layer whose weights are constants, on the integers' grid.
 
         Args:
-            step: Distance of the input's numbers.
+            input_scale: Distance of the input's numbers.
             suffix: What its name has at the end.
         """
-        kernel, bias, unit = self._integers(step)
-        scale = self._by_kernel(unit / step)
-        weights = [kernel * scale, *(b * unit for b in bias)]
+        kernel, bias, sum_scale = self._integers(input_scale)
+        kernel_scale = self._by_kernel(sum_scale / input_scale)
+        weights = [kernel * kernel_scale, *(b * sum_scale for b in bias)]
         return layer_like(self.layer, weights, name=self.layer.name + suffix)
 
-    def unrounded(self) -> keras.layers.Layer:
+    def float_layer(self) -> keras.layers.Layer:
         """Return a plain layer with the weights that are trained."""
         kernel, *bias = self.layer.weights
         gain = self._by_kernel(self.gain)
         return layer_like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
 
-    def _integers(self, step):
-        """Return kernel, biases (none or one), and what a sum of 1 stands for.
+    def _integers(self, input_scale):
+        """Return kernel, biases (none or one), and the scale of their sums.
 
         The last is (C_out,): each output channel has its own.
         """
         kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
         gain = ops.cast(self.gain, "float64")
-        scale = short(gain * self.rounding.steps(kernel))  # (C_out,)
-        unit = scale * step  # (C_out,)
+        kernel_scale = round_mantissa(gain * self.fake_quant.scales(kernel))  # (C_out,)
+        sum_scale = kernel_scale * input_scale  # (C_out,)
         # In float64, in which no integer depends on how a compiler orders this.
-        per_unit = gain / ops.cast(unit, "float64")
-        biases = [round_to(ops.cast(b, "float64"), per_unit, 1.0) for b in bias]
+        per_unit = gain / ops.cast(sum_scale, "float64")
+        biases = [
+            rescale_and_round(ops.cast(b, "float64"), per_unit, 1.0) for b in bias
+        ]
         biases = [ops.cast(b, "float32") for b in biases]
-        by_step = self._by_kernel(self.gain / scale)
-        return round_to(self.rounding(kernel), by_step, 1.0), biases, unit
+        multiplier = self._by_kernel(self.gain / kernel_scale)
+        kernel = rescale_and_round(self.fake_quant(kernel), multiplier, 1.0)
+        return kernel, biases, sum_scale
 
     def _by_kernel(self, channels):
         """Return (C_out,) numbers in the shape of the kernel's last axes."""

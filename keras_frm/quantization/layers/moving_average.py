@@ -1,0 +1,112 @@
+"""Fake quantisation whose range follows what it observes while training."""
+
+import keras
+import tensorflow as tf
+
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.tfmot import tfmot_quantizers
+
+
+@keras.saving.register_keras_serializable(package="keras_frm")
+class MovingAverageFakeQuant(FakeQuant):
+    """Fake-quantise tensors, with a moving-average observer of their range.
+
+    A training step moves the range a thousandth of the way to the mean of the images'
+    smallest and largest numbers (and their means over replicas); inference leaves it.
+    One image's extremes, not the batch's: a range must not depend on the batch size.
+
+    Args:
+        minimum: Smallest number of the range at the start; widened to 0 if above it.
+        maximum: Largest number of the range at the start; widened to 0 if below it.
+        symmetric: Whether zero is in the middle of the range.
+        members: Number of tensors that share the range, which covers them all.
+        freeze_after: Training steps after which the observer stops and the range stays;
+            None for never.
+
+    Call arguments:
+        x: (B, ..., C), floating point.
+        grid: See `FakeQuant`. A step that asks for it first rounds all members to one
+            grid, that of before the step.
+        member: Which of the tensors `x` is, 0 to `members` - 1.
+        only_grid: See `FakeQuant`.
+
+    Output: as `x`. Gradients pass where `x` is inside the range.
+
+    Raises:
+        ImportError: TFMOT or tf-keras is missing.
+
+    Source: `MovingAverageQuantizer` of the TensorFlow Model Optimization Toolkit.
+
+    Example:
+    >>> layer = MovingAverageFakeQuant(-1.0, 1.0)
+    >>> _ = layer(keras.ops.array([[-2.0, 3.0]]), training=True)
+    >>> [round(float(end), 6) for end in layer.ends()]
+    [-1.001, 1.002]
+    """
+
+    def __init__(
+        self,
+        minimum: float,
+        maximum: float,
+        symmetric: bool = False,
+        members: int = 1,
+        freeze_after: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(minimum, maximum, symmetric, **kwargs)
+        self.members = members
+        self.freeze_after = freeze_after
+
+    def build(self, input_shape):
+        low, high = self.initial_range
+        self.minima = self._add_end(low, "minima", (self.members,))
+        self.maxima = self._add_end(high, "maxima", (self.members,))
+        self.steps = self.add_weight(
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="steps",
+        )
+        self._quantizer = tfmot_quantizers().MovingAverageQuantizer(
+            num_bits=8,
+            per_axis=True,  # an axis of members
+            symmetric=self.symmetric,
+            narrow_range=self.symmetric,
+        )
+        self.built = True
+
+    def ends(self):
+        return tf.reduce_min(self.minima.value), tf.reduce_max(self.maxima.value)
+
+    def call(self, x, grid=None, member=0, only_grid=False, training=False):
+        if training and self.trainable and not only_grid:
+            self._observe(x, member)
+        return super().call(x, grid, only_grid)
+
+    def _observe(self, x, member):
+        """Move one tensor's own ends towards its extremes."""
+        # TFMOT updates tf.Variables; it does not know those of Keras 3.
+        minima, maxima = self.minima.value, self.maxima.value
+        # Before the rest, which a gradient tape need not record then. A network has
+        # hundreds of ranges, and every operation here takes its time to trace.
+        x = tf.stop_gradient(x)
+        axes = list(range(1, len(x.shape)))
+        extremes = tf.stack([tf.reduce_min(x, axes), tf.reduce_max(x, axes)])  # (2, B)
+        extremes = tf.reduce_mean(tf.cast(extremes, tf.float32), axis=1)[:, None]
+        moves = tf.one_hot(member, self.members, True, False)
+        if self.freeze_after is not None:
+            moves &= self.steps.value < self.freeze_after
+        # Towards where they are: a branch has no place in a distributed step.
+        extremes = tf.where(moves, extremes, tf.stack([minima, maxima]))  # (2, members)
+        self._quantizer(extremes, True, {"min_var": minima, "max_var": maxima})
+        if member == self.members - 1:
+            self.steps.value.assign_add(1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "members": self.members,
+            "freeze_after": self.freeze_after,
+        }
