@@ -132,6 +132,7 @@ def load_dataset(
     dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
     dataset = dataset.batch(order.worker_batch_size, drop_remainder=drop_remainder)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset.augmented = augment
     dataset.labels = examples.labels
     dataset.listing = examples.listing
     dataset.steps_per_epoch = order.steps_per_epoch
