@@ -81,7 +81,7 @@ def trainings(monkeypatch):
 def no_files(monkeypatch):
     """Leave out files and comparison, where only the training matters."""
     monkeypatch.setattr("keras_frm.cli.quantize._export", lambda *_: [])
-    monkeypatch.setattr("keras_frm.cli.quantize._comparison", lambda *_: "")
+    monkeypatch.setattr("keras_frm.cli.quantize.compare_files", lambda *_: "")
 
 
 def names_in(folder):
