@@ -16,6 +16,7 @@ from keras_frm.quantization.layers import tfmot_quantizer
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.quantized_kernel import QuantizedKernel
 from keras_frm.quantization.layers.tfmot_quantizer import KernelQuant, MovingRange
+from keras_frm.targets import target_of
 
 pytest.importorskip("tf_keras")
 
@@ -325,7 +326,7 @@ def test_file_has_the_rounded_kernel(layer, axis):
     model = keras.Model(image, FakeQuant(-3, 3)(layer(FakeQuant(-3, 3)(image))))
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     layer.kernel.assign(KernelQuant(depthwise)(layer.kernel))
-    interpreter = tf.lite.Interpreter(model_content=to_tflite(model, "int8"))
+    interpreter = tf.lite.Interpreter(model_content=to_tflite(model, target_of("int8")))
     interpreter.allocate_tensors()
     expected = np.asarray(layer.kernel)
     channels = expected[0, 0].size if depthwise else expected.shape[-1]
