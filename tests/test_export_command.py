@@ -52,8 +52,10 @@ def test_int8_calibrated_on_an_own_folder(saved, tmp_path):
         (("--preset", "camvid", "--data", "camvid", "--split", "test"), "camvid/test'"),
         (("--preset", "folder", "--data", "nowhere"), "nowhere"),
         (("--preset", "folder"), "needs --data"),
-        (("--data", "camvid"), "pass --preset"),
-        (("--preset", "camvid"), "--precision int8 needs --preset and --data: images"),
+        (("--data", "camvid"), "--data needs --preset"),
+        (("--preset", "camvid"), "int8 needs --preset and --data, or --images: images"),
+        (("--images", "nowhere"), "There is no image below 'nowhere'"),
+        (("--preset", "camvid", "--data", "camvid", "--images", "."), "give one of th"),
     ],
 )
 def test_int8_with_wrong_or_no_data(options, match, saved, tmp_path, monkeypatch):

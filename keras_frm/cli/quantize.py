@@ -193,30 +193,46 @@ def _trained(
 
 def _export(model, trained, folder, size, labels, calibration, options):
     """Write the files to compare; return their paths."""
-    from keras_frm.export.tflite.export import export_tflite
+    from keras_frm.export.tflite.checks import ExportError
 
-    keep_float = {"keep_float": options["keep_float"]}
     exports = {
         "float32": (model, {"precision": "float32"}),
-        "int8_after_training": (model, {"precision": "int8", **keep_float}),
+        "int8_after_training": (
+            model,
+            {"precision": "int8", "keep_float": options["keep_float"]},
+        ),
     }
     if trained is not None:
         exports["int8"] = (trained, {"precision": "int8"})
     files = []
     for name, (source, precision) in exports.items():
-        files.append(folder / f"frm_{name}.tflite")
-        with progress_bar(f"exporting {name}") as progress:
-            exported = export_tflite(
-                source,
-                files[-1],
-                input_shape=size,
-                representative_data=calibration.as_numpy_iterator(),
-                labels=labels,
-                progress=progress,
-                **precision,
-            )
-        print(exported)
+        path = folder / f"frm_{name}.tflite"
+        try:
+            report = _exported(source, path, size, labels, calibration, precision)
+        except ExportError as error:
+            if trained is None or name != "int8_after_training":
+                raise
+            print(f"left out of the comparison: {error}")  # training may have mended it
+            continue
+        print(report)
+        files.append(path)
     return files
+
+
+def _exported(network, path, size, labels, calibration, precision):
+    """Write one file; return its report."""
+    from keras_frm.export.tflite.export import export_tflite
+
+    with progress_bar(f"exporting {path.stem}") as progress:
+        return export_tflite(
+            network,
+            path,
+            input_shape=size,
+            representative_data=calibration.as_numpy_iterator(),
+            labels=labels,
+            progress=progress,
+            **precision,
+        )
 
 
 def _report(model, trained, folder, size, calibration, options):
