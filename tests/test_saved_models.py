@@ -16,7 +16,7 @@ from keras_frm.data.representative import scenes
 from keras_frm.quantization.after_training import (
     quantize_after_training,
 )
-from keras_frm.targets import precisions_of, target_of
+from keras_frm.targets import precisions_of
 
 SIZE = (32, 64)
 IMAGES = scenes(SIZE, 2)
@@ -64,21 +64,19 @@ def quantized_models():
 
 def graphs():
     network = tiny_model().network
-    for precision in precisions_of("tflite"):
-        for output in ("mask", "logits", "scores"):
-            options = {"precision": precision, "output": output}
-            graph = inference_graph(network, input_shape=SIZE, **options)
-            yield f"graph_{precision}_{output}", graph
-    for precision in ("int8", "int8_full"):
-        logits = inference_graph(
-            network, input_shape=SIZE, output="logits", precision=precision
-        )
+    kinds = [(precision, "mask") for precision in precisions_of("tflite")]
+    for precision, output in [*kinds, ("float32", "logits"), ("float32", "scores")]:
         yield (
-            f"after_training_{precision}",
-            quantize_after_training(
-                logits, IMAGES, integer_only=not target_of(precision).keeps_float
+            f"graph_{precision}_{output}",
+            inference_graph(
+                network, input_shape=SIZE, precision=precision, output=output
             ),
         )
+    logits = inference_graph(
+        network, input_shape=SIZE, precision="int8_full", output="logits"
+    )
+    after_training = quantize_after_training(logits, IMAGES, integer_only=True)
+    yield "after_training", after_training
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from keras_frm.cli.options import (
     Size,
     at_least_one_pixel,
 )
+from keras_frm.cli.quantized_files import export_files
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
@@ -130,7 +131,9 @@ def quantize(
                 teacher=teacher,
                 **options,
             )
-        files = _export(model, trained, folder, size, labels, calibration, options)
+        files = export_files(
+            model, trained, folder, size, labels, calibration, options["keep_float"]
+        )
         if report:
             print(_report(model, trained, folder, size, calibration, options))
     compared = (files, validation_data, labels, folder, "validation images")
@@ -189,50 +192,6 @@ def _trained(
         )
     save_model(final, folder / FINAL)
     return final
-
-
-def _export(model, trained, folder, size, labels, calibration, options):
-    """Write the files to compare; return their paths."""
-    from keras_frm.export.tflite.checks import ExportError
-
-    exports = {
-        "float32": (model, {"precision": "float32"}),
-        "int8_after_training": (
-            model,
-            {"precision": "int8", "keep_float": options["keep_float"]},
-        ),
-    }
-    if trained is not None:
-        exports["int8"] = (trained, {"precision": "int8"})
-    files = []
-    for name, (source, precision) in exports.items():
-        path = folder / f"frm_{name}.tflite"
-        try:
-            report = _exported(source, path, size, labels, calibration, precision)
-        except ExportError as error:
-            if trained is None or name != "int8_after_training":
-                raise
-            print(f"left out of the comparison: {error}")  # training may have mended it
-            continue
-        print(report)
-        files.append(path)
-    return files
-
-
-def _exported(network, path, size, labels, calibration, precision):
-    """Write one file; return its report."""
-    from keras_frm.export.tflite.export import export_tflite
-
-    with progress_bar(f"exporting {path.stem}") as progress:
-        return export_tflite(
-            network,
-            path,
-            input_shape=size,
-            representative_data=calibration.as_numpy_iterator(),
-            labels=labels,
-            progress=progress,
-            **precision,
-        )
 
 
 def _report(model, trained, folder, size, calibration, options):
