@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 
 import keras_frm
+from keras_frm.files import replacing
 
 
 def convert(checkpoint: Path, target: Path, backbone: str) -> None:
@@ -21,12 +22,8 @@ def convert(checkpoint: Path, target: Path, backbone: str) -> None:
     network = keras_frm.build_model("cityscapes", backbone=backbone).network
     keras_frm.load_van_weights(network, checkpoint)
     features = network.get_layer("backbone").output
-    temporary = target.with_name(f".{target.name}.partial.keras")
-    try:
-        keras.Model(network.inputs, features, name=backbone).save(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as unfinished:
+        keras.Model(network.inputs, features, name=backbone).save(unfinished)
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
-"""The precisions a network can be exported in."""
+"""The one table of what a network can be made for: file formats and precisions."""
 
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import keras
@@ -11,10 +13,49 @@ from keras_frm.graph.passes.fold_rescaling import fold_rescaling
 from keras_frm.graph.passes.fold_residual_scale import fold_residual_scale
 from keras_frm.graph.passes.integer_layer_norm import integer_layer_norm
 from keras_frm.graph.passes.integer_softmax import integer_softmax
+from keras_frm.graph.passes.native_depthwise import native_depthwise
 from keras_frm.graph.passes.scale_to_depthwise import scale_to_depthwise
 from keras_frm.graph.passes.separate_activations import separate_activations
 from keras_frm.graph.passes.sigmoid_gelu import sigmoid_gelu
 from keras_frm.graph.passes.split_depthwise import split_depthwise
+
+Pass = Callable[[keras.Model], keras.Model]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file format at a precision, and how a network gets there.
+
+    Args:
+        format: Format of the file.
+        precision: Name of the precision.
+        weights: Type of the weights in the file.
+        activations: Type of most tensors between the operations.
+        input_dtype: Type of the image that goes in.
+        passes: Rewrites of the float graph, in their order; what they make trains.
+        conversion_passes: Rewrites of the finished graph, before it is converted; what
+            they make does not train.
+        scheme: Name by which `quantize_aware` trains for it; None for not at all.
+        calibrated: Whether ranges are measured on images.
+        keeps_float: Whether LayerNorm and attention stay float in an integer file.
+        symmetric: Whether zero is in the middle of every range.
+        min_agreement: Smallest agreement with the Keras model that an export passes
+            with, see `keras_frm.export.agreement`.
+    """
+
+    format: str
+    precision: str
+    weights: str
+    activations: str
+    input_dtype: str
+    passes: tuple[Pass, ...]
+    conversion_passes: tuple[Pass, ...] = ()
+    scheme: str | None = None
+    calibrated: bool = False
+    keeps_float: bool = True
+    symmetric: bool = False
+    min_agreement: float = 1.0
+
 
 _EXACT = (
     separate_activations,
@@ -25,75 +66,123 @@ _EXACT = (
     split_depthwise,
 )
 # Resizing k^2 maps costs integers more than the convolution it saves.
-_FOR_FLOATS = (commute_resize,)
-_FOR_INTEGERS = (sigmoid_gelu, scale_to_depthwise)
+_FOR_FLOATS = (*_EXACT, commute_resize)
+_FOR_INTEGERS = (*_EXACT, sigmoid_gelu, scale_to_depthwise)
 _FOR_INTEGERS_ONLY = (*_FOR_INTEGERS, integer_layer_norm, integer_softmax)
 
+_tflite = functools.partial(
+    Target, format="tflite", conversion_passes=(native_depthwise,)
+)
 
-@dataclass(frozen=True)
-class Precision:
-    """How an exported file computes.
-
-    Args:
-        weights: Type of the weights in the file.
-        activations: Type of most tensors between the operations.
-        input_dtype: Type of the image that goes in.
-        calibrated: Whether ranges must be measured on images.
-        keeps_float: Whether LayerNorm and attention stay float in an integer file.
-        min_agreement: Smallest share of pixels with the Keras model's class that an
-            export passes with, unless the caller says otherwise.
-    """
-
-    weights: str
-    activations: str
-    input_dtype: str
-    calibrated: bool = False
-    keeps_float: bool = True
-    min_agreement: float = 0.999
-
-
-PRECISIONS = {
-    "float32": Precision("float32", "float32", "float32", min_agreement=0.9999),
-    "float16": Precision("float16", "float32", "float32", min_agreement=0.995),
-    "dynamic": Precision("int8", "float32", "float32", min_agreement=0.9),
-    "int8": Precision("int8", "int8", "uint8", calibrated=True, min_agreement=0.8),
-    "int8_full": Precision(
-        "int8", "int8", "uint8", calibrated=True, keeps_float=False, min_agreement=0.7
+TARGETS = (
+    _tflite(
+        precision="float32",
+        weights="float32",
+        activations="float32",
+        input_dtype="float32",
+        passes=_FOR_FLOATS,
     ),
-}
+    _tflite(
+        precision="float16",
+        weights="float16",
+        activations="float32",
+        input_dtype="float32",
+        passes=_FOR_FLOATS,
+    ),
+    _tflite(
+        precision="dynamic",
+        weights="int8",
+        activations="float32",
+        input_dtype="float32",
+        passes=_FOR_FLOATS,
+    ),
+    _tflite(
+        precision="int8",
+        weights="int8",
+        activations="int8",
+        input_dtype="uint8",
+        passes=_FOR_INTEGERS,
+        scheme="litert",
+        calibrated=True,
+    ),
+    _tflite(
+        precision="int8_full",
+        weights="int8",
+        activations="int8",
+        input_dtype="uint8",
+        passes=_FOR_INTEGERS_ONLY,
+        calibrated=True,
+        keeps_float=False,
+    ),
+    # Trained for only: Q/DQ nodes without zero points. Nothing writes this file yet.
+    Target(
+        format="onnx",
+        precision="int8",
+        weights="int8",
+        activations="int8",
+        input_dtype="float32",
+        passes=_FOR_INTEGERS,
+        scheme="tensorrt",
+        calibrated=True,
+        symmetric=True,
+    ),
+)
 
 
-def precision_of(name: str) -> Precision:
-    """Return a precision by its name.
-
-    Raises:
-        ValueError: There is none of this name.
+def precisions_of(file_format: str) -> tuple[str, ...]:
+    """Return the precisions of a file format.
 
     Example:
-    >>> precision_of("int8").input_dtype
+    >>> precisions_of("tflite")
+    ('float32', 'float16', 'dynamic', 'int8', 'int8_full')
+    """
+    return tuple(t.precision for t in TARGETS if t.format == file_format)
+
+
+def target_of(precision: str, file_format: str = "tflite") -> Target:
+    """Return the target of a precision.
+
+    Raises:
+        ValueError: The format has no precision of this name.
+
+    Example:
+    >>> target_of("int8").input_dtype
     'uint8'
     """
-    if name not in PRECISIONS:
+    for target in TARGETS:
+        if (target.format, target.precision) == (file_format, precision):
+            return target
+    raise ValueError(
+        f"There is no precision '{precision}'. Choose one of: "
+        f"{', '.join(precisions_of(file_format))}"
+    )
+
+
+def target_of_scheme(scheme: str) -> Target:
+    """Return the target that a scheme of `quantize_aware` trains for.
+
+    Raises:
+        ValueError: There is no scheme of this name.
+
+    Example:
+    >>> target_of_scheme("tensorrt").symmetric
+    True
+    """
+    targets = {target.scheme: target for target in TARGETS if target.scheme}
+    if scheme not in targets:
         raise ValueError(
-            f"There is no precision '{name}'. Choose one of: {', '.join(PRECISIONS)}"
+            f"There is no scheme '{scheme}'. Choose one of: {', '.join(targets)}"
         )
-    return PRECISIONS[name]
+    return targets[scheme]
 
 
-def rewrite_for(graph: keras.Model, precision: str) -> keras.Model:
-    """Run the passes that serve the kernels of a precision.
+def rewrite(graph: keras.Model, passes: Iterable[Pass]) -> keras.Model:
+    """Run passes over a graph, one after the other.
 
     Args:
         graph: A Functional model of primitive layers and static size.
-        precision: A name of `PRECISIONS`.
+        passes: Of a `Target`.
     """
-    for rewrite in (*_EXACT, *_rewrites(precision_of(precision))):
-        graph = rewrite(graph)
+    for one in passes:
+        graph = one(graph)
     return graph
-
-
-def _rewrites(precision: Precision):
-    """Return the passes of a precision alone."""
-    if not precision.calibrated:
-        return _FOR_FLOATS
-    return _FOR_INTEGERS if precision.keeps_float else _FOR_INTEGERS_ONLY

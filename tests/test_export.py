@@ -18,6 +18,7 @@ from tiny import tiny_model
 
 from keras_frm import __version__
 from keras_frm.data.representative import images_of, scenes
+from keras_frm.export.samples import take_samples
 from keras_frm.export.tflite.checks import (
     ExportError,
     check_integers,
@@ -25,14 +26,17 @@ from keras_frm.export.tflite.checks import (
     operations,
 )
 from keras_frm.export.tflite.export import export_tflite
+from keras_frm.files import write_png
 from keras_frm.labels import CAMVID, LabelSet
 from keras_frm.runtime import file_metadata
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.segmenter import Segmenter
-from keras_frm.targets import PRECISIONS
+from keras_frm.targets import precisions_of
+from keras_frm.training import run_folder
 
 SIZE = (64, 96)
 FLOATS = ("float32", "float16", "dynamic")
+PRECISIONS = precisions_of("tflite")
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +103,11 @@ def test_report_and_file(precision, exported):
     content = report.path.read_bytes()
     assert report.size == len(content)
     assert report.precision == precision
-    assert report.images == 4
-    assert PRECISIONS[precision].min_agreement <= report.agreement <= 1
+    # Of six images an integer file is calibrated on five.
+    assert report.images == (4 if precision in FLOATS else 1)
+    assert report.held_out is (None if precision in FLOATS else True)
+    assert 0.5 < report.agreement <= report.sure_agreement <= 1
+    assert report.output_stride == 1
     assert report.operations == operations(content)
     assert report.operations["CONV_2D"] > 10
     assert not {"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "VAR_HANDLE"} & set(
@@ -109,7 +116,9 @@ def test_report_and_file(precision, exported):
     text = str(report)
     assert precision in text
     assert str(report.path) in text
-    assert f"{100 * report.agreement:.3f} %" in text
+    assert f"{100 * report.agreement:.3f} % of pixels" in text
+    assert f"{100 * report.sure_agreement:.3f} % of the surer ones" in text
+    assert ("(4 images)" if precision in FLOATS else "not calibrated on") in text
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -295,6 +304,50 @@ def test_labels_and_provenance(tmp_path):
     assert segmenter.metadata.provenance["model"] == "renamed"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output_stride": 8},
+        {"output": "classes"},
+        {"precision": "int4"},
+        {"labels": CAMVID},
+        {"keep_float": ["a"]},
+        {"input_shape": (16, 25)},
+    ],
+    ids=str,
+)
+def test_mistakes_are_found_before_an_image_is_read(options, tmp_path):
+    untouched = iter(noise(3))
+    with pytest.raises(ValueError, match=r"\w"):
+        export_own(tmp_path / "a.tflite", representative_data=untouched, **options)
+    assert len(list(untouched)) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "calibration", "checked"),
+    [(1, 1, 1), (2, 1, 1), (8, 6, 2), (50, 46, 4), (104, 100, 4), (300, 100, 4)],
+)
+def test_images_to_check_on_are_held_out(given, calibration, checked):
+    images = [np.full((2, 2, 3), n % 250, np.uint8) for n in range(given)]
+    samples = take_samples(images, (2, 2), calibrated=True)
+    values = [
+        [int(i[0, 0, 0]) for i in s] for s in (samples.calibration, samples.checked)
+    ]
+    assert values[0] == list(range(calibration))
+    assert len(values[1]) == checked
+    assert samples.held_out == (not set(values[0]) & set(values[1]))
+    assert samples.held_out == (given > 1)
+    without = take_samples(images, (2, 2), calibrated=False)
+    assert (len(without.calibration), len(without.checked)) == (0, min(given, 4))
+
+
+def test_single_image_is_calibrated_and_checked_on(tmp_path):
+    options = {"precision": "int8", "representative_data": noise(1)}
+    report = export_own(tmp_path / "a.tflite", **options)
+    assert (report.images, report.held_out) == (1, False)
+    assert "(1 image, also calibrated on)" in str(report)
+
+
 def test_an_older_file_is_replaced(tmp_path):
     path = tmp_path / "own.tflite"
     path.write_bytes(b"old")
@@ -315,7 +368,7 @@ def test_export_of_int8_tells_its_progress_and_keeps_names_in_float(tmp_path):
         min_agreement=0.5,
         progress=lambda count, total: done.append(count),
     )
-    assert done == [1, 2, 3]
+    assert done == [1, 2]  # the third is for the check
     rows = tensors_of(report.path.read_bytes())
     last = [row for row in rows if row[0] == "CONV_2D"][-1]
     assert last[2][0].type == schema.TensorType.FLOAT32
@@ -341,9 +394,12 @@ def test_exporting_leaves_the_model_as_it_was(tmp_path):
     [
         ({"precision": "int4"}, "no precision 'int4'. Choose one of: float32"),
         ({"output": "classes"}, "no output 'classes'. Choose one of: mask"),
-        ({"output_stride": 2}, "output_stride=2 cannot be had"),
+        ({"output_stride": 2}, "'own' have stride 4; pass 1 or 4"),
+        ({"output_stride": 8}, "output_stride=8 cannot be had"),
         ({"precision": "int8", "representative_data": None}, "representative_data: im"),
         ({"precision": "int8_full", "keep_float": ["a"]}, "leaves nothing in float"),
+        ({"keep_float": ["a"]}, "computes everything in float, so it takes no keep_fl"),
+        ({"precision": "dynamic", "keep_float": ["a"]}, "Use precision='int8'"),
         ({"representative_data": []}, "representative_data holds no image"),
         ({"representative_data": iter(())}, "representative_data holds no image"),
         ({"representative_data": [np.full((9, 9, 3), 256)]}, r"numbers in \[0, 255\]"),
@@ -371,7 +427,7 @@ def test_wrong_suffix(name, tmp_path):
 def test_file_that_disagrees_is_not_written(tmp_path):
     path = tmp_path / "own.tflite"
     path.write_bytes(b"old")
-    match = r"float32 file has the model's class on 100.00 %.*min_agreement=1.01"
+    match = r"float32 file keeps the model's class on 100.00 %.*min_agreement=1.01"
     with pytest.raises(ExportError, match=match):
         export_own(path, min_agreement=1.01)
     assert [file.name for file in tmp_path.iterdir()] == ["own.tflite"]
@@ -478,6 +534,14 @@ def test_accepted_file():
 # === The command and the script ===
 
 
+@keras.saving.register_keras_serializable(package="test_export")
+class Foreign(keras.layers.Layer):
+    """A layer that another process does not know."""
+
+    def call(self, x):
+        return x
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "own.keras"
@@ -513,7 +577,7 @@ def test_command(saved, tmp_path):
         (("missing", "a.tflite", "--size", 16, 24), "missing"),
         (
             ("{saved}", "a.tflite", "--size", 16, 24, "--data", "."),
-            "pass --preset",
+            "--data needs --preset",
         ),
         (("{saved}", "a.tflite", "--size", 16, 24, "--precision", "int4"), "'int4'"),
         (
@@ -535,15 +599,73 @@ def test_command_with_a_mistake(arguments, match, saved, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_script(saved, tmp_path):
-    script = Path(__file__).parents[1] / "converters" / "keras_to_tflite.py"
+def test_command_without_classes_numbers_them(saved, tmp_path):
     out = tmp_path / "own.tflite"
-    done = subprocess.run(
-        [sys.executable, script, saved, out, "--size", "16", "24"],
+    done = keras_frm("export", saved, out, "--size", 16, 24)
+    assert done.code == 0, done.err
+    assert "its classes get numbers for names; --preset names them" in done.err
+    assert file_metadata.read(out.read_bytes()).labels.classes[:2] == (
+        "class 0",
+        "class 1",
+    )
+
+
+def test_help_names_every_precision():
+    text = keras_frm("export", "--help").out
+    assert all(precision in text for precision in PRECISIONS)
+
+
+def script(*arguments):
+    """Run converters/keras_to_tflite.py."""
+    path = Path(__file__).parents[1] / "converters" / "keras_to_tflite.py"
+    return subprocess.run(
+        [sys.executable, path, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_script_calibrates_on_a_folder_of_images(saved, tmp_path):
+    for number, image in enumerate(noise(4)):
+        write_png(tmp_path / "images" / f"{number}.png", image)
+    out = tmp_path / "own.tflite"
+    done = script(
+        *(saved, out, "--size", 16, 24, "--precision", "int8"),
+        *("--images", tmp_path / "images"),
+    )
     assert done.returncode == 0, done.stderr
-    assert "float32" in done.stdout
+    assert "int8" in done.stdout
+    assert "not calibrated on" in done.stdout
     assert Segmenter(out)(noise()[0]).shape == (16, 24)
+
+
+def test_script_on_the_last_file_of_a_run(tmp_path):
+    """It holds the whole training state, with an optimizer and a loss."""
+    model = tiny_model()
+    model.compile()
+    model.fit(np.zeros((2, 32, 32, 3)), np.zeros((2, 32, 32), "uint8"), verbose=0)
+    with run_folder.new_run(tmp_path / "run", {}, CAMVID):
+        model.save(tmp_path / "run" / "last.keras")
+    out = tmp_path / "own.tflite"
+    done = script(tmp_path / "run" / "last.keras", out, "--size", 32, 32)
+    assert done.returncode == 0, done.stderr
+    assert file_metadata.read(out.read_bytes()).labels.classes == CAMVID.classes
+
+
+def test_script_says_in_one_line_what_is_wrong(tmp_path):
+    """Keras repeats the whole configuration of what it cannot load."""
+    image = keras.Input((8, 8, 3))
+    path = tmp_path / "foreign.keras"
+    keras.Model(image, Foreign()(image)).save(path)
+    done = script(path, tmp_path / "a.tflite", "--size", 8, 8)
+    assert done.returncode == 1
+    (line,) = [
+        x
+        for x in done.stderr.splitlines()
+        if x.startswith("keras-frm: ") and "numbers" not in x
+    ]
+    assert "cannot be loaded as a model" in line
+    assert "Foreign" in line
+    assert len(line) < 600
+    assert "Traceback" not in done.stderr

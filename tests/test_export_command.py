@@ -53,7 +53,9 @@ def test_int8_calibrated_on_an_own_folder(saved, tmp_path):
         (("--preset", "folder", "--data", "nowhere"), "nowhere"),
         (("--preset", "folder"), "needs --data"),
         (("--data", "camvid"), "--data needs --preset"),
-        (("--preset", "camvid"), "--precision int8 needs --preset and --data: images"),
+        (("--preset", "camvid"), "int8 needs --preset and --data, or --images: images"),
+        (("--images", "nowhere"), "There is no image below 'nowhere'"),
+        (("--preset", "camvid", "--data", "camvid", "--images", "."), "give one of th"),
     ],
 )
 def test_int8_with_wrong_or_no_data(options, match, saved, tmp_path, monkeypatch):

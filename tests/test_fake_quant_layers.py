@@ -17,6 +17,7 @@ from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
 from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.tfmot import tfmot_quantizers
+from keras_frm.targets import target_of
 
 pytest.importorskip("tf_keras")
 
@@ -333,7 +334,7 @@ def test_file_has_the_rounded_kernel(layer, axis):
     model = keras.Model(image, FakeQuant(-3, 3)(layer(FakeQuant(-3, 3)(image))))
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     layer.kernel.assign(KernelFakeQuant(depthwise)(layer.kernel))
-    interpreter = tf.lite.Interpreter(model_content=to_tflite(model, "int8"))
+    interpreter = tf.lite.Interpreter(model_content=to_tflite(model, target_of("int8")))
     interpreter.allocate_tensors()
     expected = np.asarray(layer.kernel)
     channels = expected[0, 0].size if depthwise else expected.shape[-1]

@@ -325,9 +325,32 @@ def test_unknown_output():
 
 @pytest.mark.parametrize("stride", [2, 8, 0])
 def test_stride_that_the_network_has_not(stride):
-    match = f"output_stride={stride} cannot be had: .* 64 rows and makes logits of 16"
+    match = f"output_stride={stride} cannot be had: .* have stride 4; pass 1 or 4"
     with pytest.raises(ValueError, match=match):
         at_stride(flat_network(), stride)
+
+
+def stride_8(size=(16, 24)):
+    """A network whose logits have stride 8."""
+    x = keras.Input(batch_shape=(1, *size, 3))
+    y = layers.Conv2D(4, 8, 8, padding="same", name="classifier")(x)
+    return keras.Model(x, keras.ops.image.resize(y, size), name="own")
+
+
+def test_own_stride_of_another_network():
+    graph = inference_graph(stride_8(), input_shape=(16, 24), output_stride=8)
+    assert graph.output.shape == (1, 2, 3)
+    with pytest.raises(ValueError, match="'own' have stride 8; pass 1 or 8"):
+        inference_graph(stride_8(), input_shape=(16, 24), output_stride=4)
+    assert at_stride(stride_8((20, 9)), 8).output.shape == (1, 3, 2, 4)
+
+
+def test_network_without_a_resize_has_one_stride():
+    whole = stride_8()
+    bare = keras.Model(whole.input, whole.get_layer("classifier").output, name="own")
+    assert at_stride(bare, 8).output is bare.output
+    with pytest.raises(ValueError, match="have stride 8; pass 8"):
+        at_stride(bare, 1)
 
 
 def test_stride_4_of_an_odd_size_rounds_up():

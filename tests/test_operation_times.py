@@ -13,7 +13,6 @@ import tensorflow as tf
 from helpers import clock
 from test_cli import keras_frm
 
-<<<<<<< HEAD:tests/test_operation_times.py
 from keras_frm.benchmark import operation_report
 from keras_frm.benchmark.operation_times import (
     OperationRow,
@@ -21,11 +20,6 @@ from keras_frm.benchmark.operation_times import (
     time_operations,
 )
 from keras_frm.benchmark.single_operation import TensorShape, TfliteOperations
-=======
-from keras_frm.benchmark import operation_report as op_report
-from keras_frm.benchmark.operation_times import OpProfile, OpRow, profile_operations
-from keras_frm.benchmark.single_operation import TensorShape, TfliteOperations
->>>>>>> h/quant:tests/test_op_profile.py
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.runtime.backends.litert import load_interpreter
 
@@ -104,11 +98,7 @@ def test_times_are_multiplied_sorted_and_shared(file):
 def test_a_cut_operation_computes_what_it_did(file):
     from ai_edge_litert.interpreter import Interpreter
 
-<<<<<<< HEAD:tests/test_operation_times.py
-    graph = TFLiteGraph(file)
-=======
     whole = TfliteOperations(file)
->>>>>>> h/quant:tests/test_op_profile.py
     x = RANDOM.normal(size=(1, 8, 12, 4)).astype(np.float32)
     interpreter = Interpreter(model_content=whole.cut(whole.operations[0]))
     interpreter.allocate_tensors()
@@ -168,13 +158,8 @@ def test_arg_max_is_not_for_xnnpack():
 
 def test_what_cannot_run_alone_is_listed_without_a_time(file, monkeypatch):
     def picky(content, threads):
-<<<<<<< HEAD:tests/test_operation_times.py
-        graph = TFLiteGraph(content)
-        if [graph.name(operation) for operation in graph.operations] == ["SOFTMAX"]:
-=======
         cut = TfliteOperations(content)
         if [cut.name(operation) for operation in cut.operations] == ["SOFTMAX"]:
->>>>>>> h/quant:tests/test_op_profile.py
             raise RuntimeError("no\nsoftmax")
         return load_interpreter(content, threads)
 

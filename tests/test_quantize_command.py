@@ -80,8 +80,8 @@ def trainings(monkeypatch):
 @pytest.fixture
 def no_files(monkeypatch):
     """Leave out files and comparison, where only the training matters."""
-    monkeypatch.setattr("keras_frm.cli.quantize._export", lambda *_: [])
-    monkeypatch.setattr("keras_frm.cli.quantize._comparison", lambda *_: "")
+    monkeypatch.setattr("keras_frm.cli.quantize.export_files", lambda *_: [])
+    monkeypatch.setattr("keras_frm.cli.quantize.compare_files", lambda *_: "")
 
 
 def names_in(folder):

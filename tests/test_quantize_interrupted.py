@@ -28,7 +28,7 @@ def command(run, camvid):  # noqa: F811
     options = ("--size", *SIZE, "--epochs", 2, "--batch-size", 2, "--freeze-after", 3)
     options = (*options, "--distil", "--learning-rate", 0.01, "--seed", 5)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("keras_frm.cli.quantize._comparison", lambda *_: "")
+        patched.setattr("keras_frm.cli.quantize.compare_files", lambda *_: "")
         yield ("quantize", run, "--data", camvid, *options, "--out")
 
 
@@ -130,7 +130,7 @@ def test_one_killed_before_its_first_checkpoint_begins_again(
     folder = tmp_path / "run"
     folder.mkdir()
     shutil.copy(interrupted / "config.json", folder)
-    monkeypatch.setattr("keras_frm.cli.quantize._export", lambda *_: [])
+    monkeypatch.setattr("keras_frm.cli.quantize.export_files", lambda *_: [])
     done = keras_frm(*command, folder)
     assert done.code == 0, done.err
     assert "going on" not in done.err

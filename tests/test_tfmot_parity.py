@@ -17,6 +17,7 @@ from keras_frm.export.tflite.convert import to_tflite
 from keras_frm.graph.graph import Graph
 from keras_frm.quantization.fake_quantize import fake_quantize
 from keras_frm.quantization.plan import IMAGE, Plan
+from keras_frm.targets import target_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,7 +114,7 @@ def ours(tfmot):
     }
     plan = Plan(Graph(model))
     assert set(plan.tensors_by_range()) == set(ranges)
-    return to_tflite(fake_quantize(model, plan, ranges), "int8")
+    return to_tflite(fake_quantize(model, plan, ranges), target_of("int8"))
 
 
 def interpreter_of(content):

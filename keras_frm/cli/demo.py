@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.comparison import compare_files
 from keras_frm.progress import progress_bar
 
 # Smaller than the published sizes: the demo is to take minutes on two cores.
@@ -79,7 +80,12 @@ def demo(
     report.save(result, folder)
     write_png(folder / "overlay.png", grid(pictures, columns=2))
     print(report.to_text(result))
-    print(_exported(best, labels, folder, train_data, validation_data), end="")
+    calibration = load_dataset(
+        "synthetic", batch_size=1, augment=False, resize=size, count=scenes
+    )
+    files = _exported(best, labels, folder, calibration, size)
+    compared = (files, validation_data, labels, folder, "synthetic scenes")
+    print(compare_files(*compared), end="")
     print(
         "overlay.png, iou.md, curves.png, weights, frm_float32.tflite, frm_int8.tflite "
         f"and benchmark.md are in {folder}"
@@ -114,33 +120,22 @@ def remove_older_demo(folder: Path) -> None:
             entry.unlink()
 
 
-def _exported(network, labels, folder, train_data, validation_data):
-    """Export the network in float32 and int8, and compare the two files."""
-    from keras_frm.benchmark import comparison_report
-    from keras_frm.benchmark.comparison import compare_models
+def _exported(network, labels, folder, calibration, size):
+    """Export the network in float32 and int8; return the files."""
     from keras_frm.export.tflite.export import export_tflite
 
-    size = tuple(train_data.element_spec[0].shape[1:3])
     files = []
     for precision in ("float32", "int8"):
-        file = folder / f"frm_{precision}.tflite"
+        files.append(folder / f"frm_{precision}.tflite")
         with progress_bar(f"exporting {precision}") as progress:
-            export_tflite(
+            report = export_tflite(
                 network,
-                file,
+                files[-1],
                 input_shape=size,
                 precision=precision,
-                representative_data=train_data.as_numpy_iterator(),
+                representative_data=calibration.as_numpy_iterator(),
                 labels=labels,
-                min_agreement=0,
                 progress=progress,
             )
-        files.append(file)
-    pairs = [
-        (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
-    ]
-    result = compare_models(
-        files, pairs, labels=labels, images=len(pairs), source="synthetic scenes"
-    )
-    comparison_report.save(result, folder)
-    return comparison_report.to_text(result)
+        print(report)
+    return files

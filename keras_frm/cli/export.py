@@ -24,40 +24,45 @@ def export(
     ] = "float32",
     output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
     output_stride: Annotated[
-        int, typer.Option(help="1, or 4 to leave the last resizing to the app.")
+        int,
+        typer.Option(help="1; the network's own leaves the last resizing to the app."),
     ] = 1,
     preset: Annotated[
         str | None, typer.Option(help="Dataset and classes; else the run folder's.")
     ] = None,
     data: Data = None,
     split: Split = "train",
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images without labels, in the place of --data."),
+    ] = None,
     keep_float: Annotated[
         list[str] | None,
         typer.Option(help="Operations left in float, such as 'decoder.*'; repeatable."),
     ] = None,
     min_agreement: Annotated[
-        float | None, typer.Option(help="Least share of pixels equal to the model's.")
+        float | None,
+        typer.Option(help="Least share of the surer pixels with the model's class."),
     ] = None,
 ) -> None:
     """Export a model as a checked .tflite file and report on it."""
-    from keras_frm.cli.datasets import chosen_preset, plain_data
+    from keras_frm.cli.datasets import chosen_preset
     from keras_frm.export.tflite.export import export_tflite
-    from keras_frm.targets import precision_of
+    from keras_frm.targets import target_of
     from keras_frm.training.run_folder import load_trained
 
     given = chosen_preset(preset, data) if preset else None
     network, labels = load_trained(model, given.labels if given else None)
-    preset, data = choices_of_run([model], preset, data)
-    images = None
-    if data is not None or preset == "synthetic":
-        if preset is None:
-            raise ValueError("--data needs --preset, which says how to read it.")
-        chosen = given or chosen_preset(preset, data)
-        images = plain_data(chosen, data, split, None).as_numpy_iterator()
-    if images is None and precision_of(precision).calibrated:
+    if images is None:
+        preset, data = choices_of_run([model], preset, data)
+    if data is not None and preset is None:
+        raise ValueError("--data needs --preset, which says how to read it.")
+    chosen = chosen_preset(preset, data) if preset and given is None else given
+    samples = _samples(chosen, data, split, images)
+    if samples is None and target_of(precision).calibrated:
         raise ValueError(
-            f"--precision {precision} needs --preset and --data: images to measure the "
-            "ranges of the tensors on."
+            f"--precision {precision} needs --preset and --data, or --images: images "
+            "to measure the ranges of the tensors on."
         )
     note_numbers(model, labels)
     with progress_bar("calibrating") as progress:
@@ -66,7 +71,7 @@ def export(
             out,
             input_shape=size,
             precision=precision,
-            representative_data=images,
+            representative_data=samples,
             output=output,
             output_stride=output_stride,
             labels=labels,
@@ -76,3 +81,17 @@ def export(
             progress=progress,
         )
     print(report)
+
+
+def _samples(chosen, data, split, images):
+    """Return the images to calibrate and check on, None where no option names any."""
+    from keras_frm.cli.datasets import plain_data
+    from keras_frm.data.representative import folder_images
+
+    if images is not None and data is not None:
+        raise ValueError("--images and --data both name images; give one of them.")
+    if images is not None:
+        return folder_images(images)
+    if data is None and (chosen is None or chosen.dataset != "synthetic"):
+        return None
+    return plain_data(chosen, data, split, None).as_numpy_iterator()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.comparison import compare_files
 from keras_frm.cli.options import (
     ContrastiveWeight,
     Data,
@@ -12,6 +13,7 @@ from keras_frm.cli.options import (
     Size,
     at_least_one_pixel,
 )
+from keras_frm.cli.quantized_files import export_files
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
@@ -129,15 +131,17 @@ def quantize(
                 teacher=teacher,
                 **options,
             )
-        files = _export(model, trained, folder, size, labels, calibration, options)
+        files = export_files(
+            model, trained, folder, size, labels, calibration, options["keep_float"]
+        )
         if report:
             print(_report(model, trained, folder, size, calibration, options))
-    print(_comparison(files, validation_data, labels, folder), end="")
+    compared = (files, validation_data, labels, folder, "validation images")
+    print(compare_files(*compared), end="")
     print(f"files, log and benchmark.md are in {folder}")
 
 
 def _check(model, labels, chosen, run):
-    """Raise a ValueError where a model does not suit the preset, or is no float one."""
     from keras_frm.quantization.freeze import is_quantization_aware
 
     if labels.num_classes != chosen.labels.num_classes:
@@ -190,76 +194,29 @@ def _trained(
     return final
 
 
-def _export(model, trained, folder, size, labels, calibration, options):
-    """Write the files to compare; return their paths."""
-    from keras_frm.export.tflite.export import export_tflite
-
-    keep_float = {"keep_float": options["keep_float"]}
-    exports = {
-        "float32": (model, {"precision": "float32"}),
-        "int8_after_training": (model, {"precision": "int8", **keep_float}),
-    }
-    if trained is not None:
-        exports["int8"] = (trained, {"precision": "int8"})
-    files = []
-    for name, (source, precision) in exports.items():
-        files.append(folder / f"frm_{name}.tflite")
-        with progress_bar(f"exporting {name}") as progress:
-            exported = export_tflite(
-                source,
-                files[-1],
-                input_shape=size,
-                representative_data=calibration.as_numpy_iterator(),
-                labels=labels,
-                min_agreement=None if source is trained else 0,
-                progress=progress,
-                **precision,
-            )
-        print(exported)
-    return files
-
-
 def _report(model, trained, folder, size, calibration, options):
     """Write the error of every tensor; return the worst as a table."""
     from keras_frm.data.representative import images_of
-    from keras_frm.export.inference_graph import inference_graph
-    from keras_frm.graph.flatten import flatten
+    from keras_frm.export.inference_graph import logits_graph
     from keras_frm.quantization import error_report
-    from keras_frm.quantization.after_training import quantize_after_training
-    from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
+    from keras_frm.quantization.after_training import (
+        prepare_for_integers,
+        quantize_after_training,
+    )
     from keras_frm.quantization.freeze import freeze, without_fake_quant
     from keras_frm.quantization.tensor_errors import tensor_errors
+    from keras_frm.targets import target_of
 
     images = images_of(calibration.as_numpy_iterator(), tuple(size), _REPORT_IMAGES)
+    graph = logits_graph(model if trained is None else trained, size, 1)
     if trained is None:
-        name, form = "int8_after_training", {"output": "logits", "precision": "int8"}
-        reference = inference_graph(model, input_shape=size, **form)
-        reference = equalize_cross_layer(reference, images)
+        name = "int8_after_training"
+        reference = prepare_for_integers(graph, target_of("int8"), images)
         rounded = quantize_after_training(reference, images, options["keep_float"])
     else:
-        graph = flatten(trained, (*size, 3))
         name, reference = "int8", without_fake_quant(graph)
         rounded = freeze(graph)
     with progress_bar("comparing tensors") as progress:
         errors = tensor_errors(reference, rounded, images, progress)
     error_report.save(errors, folder, name)
     return error_report.to_text(errors)
-
-
-def _comparison(files, validation_data, labels, folder):
-    """Compare the files on the validation images; return the table."""
-    from keras_frm.benchmark import comparison_report
-    from keras_frm.benchmark.comparison import compare_models
-
-    pairs = (
-        (images[0], masks[0]) for images, masks in validation_data.as_numpy_iterator()
-    )
-    result = compare_models(
-        files,
-        pairs,
-        labels=labels,
-        images=int(validation_data.cardinality()),
-        source="validation images",
-    )
-    comparison_report.save(result, folder)
-    return comparison_report.to_text(result)

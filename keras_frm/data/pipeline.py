@@ -148,6 +148,7 @@ def load_dataset(
     dataset = dataset.batch(order.worker_batch_size, drop_remainder=drop_remainder)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset = keep_labels(dataset, examples.labels)
+    dataset.augmented = augment
     dataset.listing = examples.listing
     dataset.steps_per_epoch = order.steps_per_epoch
     if first_step is not None:

@@ -2,13 +2,16 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from keras_frm.data.reading import DataError, read_image
 from keras_frm.images import resize_image
 
 # Scenes of the synthetic series that no training split uses.
 _FIRST_SCENE = 20_000_000
+_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
 def images_of(data: Iterable, size: tuple[int, int], limit: int) -> list[np.ndarray]:
@@ -16,7 +19,8 @@ def images_of(data: Iterable, size: tuple[int, int], limit: int) -> list[np.ndar
 
     Args:
         data: Batches or single examples: images, or (image, label, ...) tuples;
-            images are (H, W, 3) or (B, H, W, 3), RGB in [0, 255].
+            images are (H, W, 3) or (B, H, W, 3), RGB in [0, 255]. Whole images, which
+            are squeezed as a device squeezes them, not augmented crops.
         size: Height and width, pixels.
         limit: Number of images at most.
 
@@ -24,14 +28,40 @@ def images_of(data: Iterable, size: tuple[int, int], limit: int) -> list[np.ndar
         Arrays (h, w, 3) uint8.
 
     Raises:
-        ValueError: Something is no RGB image, or its numbers are not in [0, 255] or
-            are fractions of 1.
+        ValueError: Something is no RGB image, its numbers are not in [0, 255] or are
+            fractions of 1, or the dataset augments.
 
     Example:
     >>> [image.shape for image in images_of([np.zeros((2, 4, 6, 3))], (2, 2), 9)]
     [(2, 2, 3), (2, 2, 3)]
     """
+    if getattr(data, "augmented", False):
+        raise ValueError(
+            "representative_data is augmented, and a device sees whole images; load "
+            "the dataset once more with augment=False, batch_size=1."
+        )
     return list(itertools.islice(_resized(data, size), limit))
+
+
+def folder_images(folder: str | Path) -> Iterator[np.ndarray]:
+    """Read the images below a folder, in the order of their names.
+
+    Args:
+        folder: Folder of PNG, JPEG, BMP or WebP files; there need be no labels.
+
+    Returns:
+        An iterator over (H, W, 3) uint8 RGB; each file is read when it is reached.
+
+    Raises:
+        DataError: There is no image, or one cannot be read.
+    """
+    files = [p for p in Path(folder).rglob("*") if p.suffix.lower() in _ENDINGS]
+    if not files:
+        raise DataError(
+            f"There is no image below '{folder}'; known endings are "
+            f"{', '.join(sorted(_ENDINGS))}."
+        )
+    return map(read_image, sorted(files))
 
 
 def scenes(size: tuple[int, int], count: int) -> list[np.ndarray]:
@@ -71,7 +101,6 @@ def _single(data) -> Iterator[np.ndarray]:
 
 
 def _check_range(image, number):
-    """Raise a ValueError where an image's numbers are not in [0, 255]."""
     low, high = image.min(), image.max()
     if not (np.isfinite(image).all() and 0 <= low <= high <= 255):
         raise ValueError(

@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_frm.graph.graph import named
 from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.runtime.file_metadata import OUTPUTS
 
-OUTPUTS = ("mask", "logits", "scores")
 _RESIZING = {"Resize", "QuantizedResize"}
 
 
@@ -15,22 +15,28 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
     """Return a network whose logits have a given stride.
 
     Args:
-        model: A Functional model that puts out logits at the input's size.
-        output_stride: 1 for the input's size; the network's own stride (4 for this
-            package's) to leave out the resizing at its end.
+        model: A Functional model of static size that puts out logits.
+        output_stride: 1 for the input's size; the network's own stride (4 for FRM) to
+            leave out the resizing at its end.
 
     Raises:
-        ValueError: The network's logits have another stride.
+        ValueError: The network's logits have another stride, which the message names.
+
+    Example:
+    >>> image = keras.Input(batch_shape=(1, 64, 64, 3))
+    >>> logits = keras.layers.Conv2D(2, 8, strides=8)(image)
+    >>> model = keras.Model(image, ops.image.resize(logits, (64, 64)))
+    >>> at_stride(model, 8).output.shape
+    (1, 8, 8, 2)
     """
     own = _before_last_resize(model.output)
-    for logits in (model.output, own) if output_stride >= 1 else ():
-        # Sizes that the stride does not divide round up.
-        sides = zip(model.input.shape[1:3], logits.shape[1:3], strict=True)
-        if all(-(-side // output_stride) == out for side, out in sides):
-            return keras.Model(model.input, logits, name=model.name)
+    by_stride = {_stride(model.input, logits): logits for logits in (own, model.output)}
+    if output_stride in by_stride:
+        return keras.Model(model.input, by_stride[output_stride], name=model.name)
+    strides = " or ".join(str(stride) for stride in sorted(by_stride))
     raise ValueError(
-        f"output_stride={output_stride} cannot be had: the network takes "
-        f"{model.input.shape[1]} rows and makes logits of {own.shape[1]}."
+        f"output_stride={output_stride} cannot be had: the logits of network "
+        f"'{model.name}' have stride {_stride(model.input, own)}; pass {strides}."
     )
 
 
@@ -47,6 +53,24 @@ def _maker(tensor):
     operation, node, _ = tensor._keras_history
     taken = operation._inbound_nodes[node].input_tensors
     return operation, taken[0] if taken else None
+
+
+def _stride(image, logits):
+    """Return the stride of logits; sizes that it does not divide round up."""
+    sides = list(zip(image.shape[1:3], logits.shape[1:3], strict=True))
+    fitting = [
+        stride
+        for stride in range(1, max(image.shape[1:3]) + 1)
+        if all(-(-side // stride) == out for side, out in sides)
+    ]
+    if not fitting:
+        raise ValueError(
+            f"Images of {image.shape[1]}x{image.shape[2]} pixels become logits of "
+            f"{logits.shape[1]}x{logits.shape[2]}: that is no whole stride."
+        )
+    # Of a small image several strides fit; networks halve their features.
+    powers = [stride for stride in fitting if stride & (stride - 1) == 0]
+    return (powers or fitting)[0]
 
 
 def with_head(model: keras.Model, output: str) -> keras.Model:

@@ -92,7 +92,6 @@ def plain_network(model: keras.Model) -> keras.Model:
 
 
 def _float32_copy(network):
-    """Return a copy that computes in float32."""
     try:
         copy = type(network).from_config(_as_float32(network.get_config()))
     # A configuration may fail in any way inside the layer's own code.

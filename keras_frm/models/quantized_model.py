@@ -1,11 +1,17 @@
 """The trainable model with simulated integers."""
 
+import inspect
+
 import keras
 from keras import ops
 
+from keras_frm.models.image_size import check_image_size
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.presets import quantization_preset
 from keras_frm.recipes import recipe
+
+_CROP = "load it with crop={size}, or pass another input_shape to quantize_aware"
+_RESIZE = "load it with resize={size}"
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -72,6 +78,15 @@ class QuantizedSegmentationModel(SegmentationModel):
             loss = default["loss"] if loss is None else loss
             metrics = default["metrics"] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        for name, what, remedy in (
+            ("x", "training data", _CROP),
+            ("validation_data", "validation data", _RESIZE),
+        ):
+            check_image_size(self.network, given.get(name), what, remedy)
+        return super().fit(*args, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

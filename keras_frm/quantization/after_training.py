@@ -7,8 +7,25 @@ import numpy as np
 
 from keras_frm.graph.graph import Graph
 from keras_frm.quantization.calibrate import calibrate, check_weights
+from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
 from keras_frm.quantization.fake_quantize import fake_quantize
 from keras_frm.quantization.plan import Plan
+from keras_frm.targets import Target, rewrite
+
+
+def prepare_for_integers(
+    graph: keras.Model, target: Target, images: Sequence[np.ndarray]
+) -> keras.Model:
+    """Rewrite a float graph for integer kernels, and bring its channels to one size.
+
+    Args:
+        graph: A Functional model of primitive layers and static size.
+        target: What it is for.
+        images: Arrays (H, W, 3), RGB in [0, 255], at the graph's size.
+    """
+    graph = rewrite(graph, target.passes)
+    # An integer LayerNorm would have to divide what equalisation multiplies.
+    return equalize_cross_layer(graph, images) if target.keeps_float else graph
 
 
 def quantize_after_training(

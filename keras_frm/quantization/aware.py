@@ -12,13 +12,12 @@ from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.quantization.calibrate import check_weights
 from keras_frm.quantization.freeze import is_quantized
-from keras_frm.quantization.schemes import scheme_of
 from keras_frm.quantization.trainable_graph import (
     CALIBRATION_IMAGES,
     read_besides,
     trainable_graph,
 )
-from keras_frm.targets import rewrite_for
+from keras_frm.targets import rewrite, target_of_scheme
 
 
 def quantize_aware(
@@ -47,8 +46,8 @@ def quantize_aware(
         model: A trained `SegmentationModel`, or a built Functional model from an image
             in [0, 255].
         representative_data: Images to start the ranges from: a dataset of (image,
-            label) batches or an iterable of images, of any size; the first 100 are
-            used.
+            label) batches or an iterable of images, of any size, not augmented; the
+            first 100 are used.
         input_shape: Height and width (and channels) to train and export at; None
             takes the model's, if it has a fixed size.
         scheme: "litert", or "tensorrt" for ranges with zero in the middle.
@@ -80,7 +79,7 @@ def quantize_aware(
     >>> [type(layer).__name__ for layer in trainable.layers]
     ['InputLayer', 'FakeQuant', 'MovingAverageFakeQuant', 'QuantizedConvolution']
     """
-    chosen = scheme_of(scheme)
+    target = target_of_scheme(scheme)
     _check_model(model)
     shape = _input_shape(model, input_shape)
     _check_steps(freeze_after)
@@ -91,14 +90,14 @@ def quantize_aware(
             "quantize_aware needs representative_data: images to start the ranges from."
         )
     images = images_of(representative_data, shape[:2], CALIBRATION_IMAGES)
-    graph = rewrite_for(flatten(model, shape, batch_size=None), "int8")
+    graph = rewrite(flatten(model, shape, batch_size=None), target.passes)
     check_weights(graph)
     network = trainable_graph(
         graph,
         images,
         unchanged=read_besides(model),
         keep_float=keep_float,
-        symmetric=chosen.symmetric,
+        symmetric=target.symmetric,
         freeze_after=freeze_after,
         progress=progress,
     )
@@ -110,7 +109,6 @@ def quantize_aware(
 
 
 def _check_model(model):
-    """Raise a ValueError where a model is none, or none of float numbers."""
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"A model of Keras 3 is needed, not {type(model).__name__}. Load a file "
@@ -123,7 +121,6 @@ def _check_model(model):
 
 
 def _check_steps(freeze_after):
-    """Raise a ValueError where a number of steps is none."""
     if freeze_after is None or (isinstance(freeze_after, int) and freeze_after >= 0):
         return
     raise ValueError(
@@ -132,7 +129,6 @@ def _check_steps(freeze_after):
 
 
 def _check_teacher(teacher, model, shape, weight):
-    """Raise a ValueError where a teacher cannot teach a model."""
     if not isinstance(model, SegmentationModel):
         raise ValueError(
             "teacher needs a SegmentationModel, whose train_step knows a second loss. "

@@ -8,22 +8,21 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from keras_frm.graph.passes.native_depthwise import native_depthwise
-from keras_frm.targets import precision_of
+from keras_frm.targets import Target, rewrite
 
 
-def to_tflite(graph: keras.Model, precision: str) -> bytes:
+def to_tflite(graph: keras.Model, target: Target) -> bytes:
     """Convert a graph of static shape.
 
     Args:
         graph: A Functional model of batch 1, with simulated quantisation in it where
-            the precision is an integer one.
-        precision: A name of `PRECISIONS`.
+            the target is an integer one.
+        target: What the file is for.
 
     Returns:
         The flatbuffer.
     """
-    graph = native_depthwise(graph)
+    graph = rewrite(graph, target.conversion_passes)
 
     @tf.function(
         input_signature=[tf.TensorSpec(graph.input.shape, tf.float32, name="image")]
@@ -36,13 +35,12 @@ def to_tflite(graph: keras.Model, precision: str) -> bytes:
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [run.get_concrete_function()]
         )
-    chosen = precision_of(precision)
-    if chosen.weights != "float32":
+    if target.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if chosen.weights == "float16":
+    if target.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    converter.inference_input_type = tf.as_dtype(chosen.input_dtype)
-    if not chosen.keeps_float and graph.output.dtype == "float32":
+    converter.inference_input_type = tf.as_dtype(target.input_dtype)
+    if not target.keeps_float and graph.output.dtype == "float32":
         converter.inference_output_type = tf.uint8
     with _quiet():
         return converter.convert()

@@ -1,43 +1,30 @@
 """`export_tflite`: from a trained model to a checked file."""
 
-import datetime
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from keras_frm import __version__
-from keras_frm.data.representative import images_of, scenes
-from keras_frm.export.head import at_stride, with_head
-from keras_frm.export.inference_graph import inference_graph
+from keras_frm.export.agreement import agreement_of, check_agreement
+from keras_frm.export.inference_graph import logits_graph
+from keras_frm.export.metadata import metadata_of
 from keras_frm.export.report import ExportReport
+from keras_frm.export.request import checked_request
+from keras_frm.export.samples import take_samples
 from keras_frm.export.tflite.checks import (
-    ExportError,
     check_integers,
     check_operations,
-    mask_agreement,
     operations,
 )
 from keras_frm.export.tflite.convert import to_tflite
+from keras_frm.export.tflite.device_graph import device_graph
+from keras_frm.export.tflite.file_masks import file_masks
 from keras_frm.export.tflite.partitions import delegated_outputs, outside_delegate
 from keras_frm.files import write_bytes
-from keras_frm.graph.flatten import flatten
-from keras_frm.labels import LabelSet, numbered_labels
-from keras_frm.presets import Preset, preset
-from keras_frm.quantization.after_training import quantize_after_training
-from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
-from keras_frm.quantization.freeze import freeze, is_quantization_aware
+from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.backends.tensors import read_input, read_output
-from keras_frm.runtime.file_metadata import FileMetadata, attach
-from keras_frm.targets import precision_of
-
-_CHECKED_IMAGES = 4
-_CALIBRATION_IMAGES = 100
-# A file that computes what its training graph computed differs by round-off only.
-_TRAINED_AGREEMENT = 0.98
+from keras_frm.runtime.file_metadata import attach
+from keras_frm.targets import target_of
 
 
 def export_tflite(
@@ -71,17 +58,19 @@ def export_tflite(
             (LayerNorm and attention in float), "int8_full" (nothing in float).
         representative_data: Images an integer precision is calibrated on, and every
             file checked on: a dataset of (image, label) batches or an iterable of
-            images, of any size; the first 100 are used. None checks on synthetic
+            images, of any size, not augmented. The first 100 are calibrated on and the
+            next 4 checked on; of fewer, the last quarter. None checks on synthetic
             scenes.
         output: "mask" (uint8 class ids), "logits" or "scores".
-        output_stride: 1 for the input's size; 4 leaves the last resizing to the app.
+        output_stride: 1 for the input's size; the network's own (4 for FRM) leaves the
+            last resizing to the app.
         labels: Names and colours; None takes the preset's of the model.
-        keep_float: Names of operations an integer file computes in float; `*` stands
-            for anything.
-        min_agreement: Smallest share of pixels with the model's class to accept; None
-            takes the precision's.
+        keep_float: Names of operations an int8 file computes in float; `*` stands for
+            anything.
+        min_agreement: Smallest share of the surer pixels that must keep the model's
+            class, see `keras_frm.export.agreement`; None takes the precision's.
         provenance: More to write into the file, such as the training run.
-        progress: Called with calibration images done and their number.
+        progress: Called with calibration images done and None.
 
     Returns:
         What is to be known about the file; printing it shows a report.
@@ -101,142 +90,48 @@ def export_tflite(
     >>> report.precision, report.operations["SPACE_TO_BATCH_ND"]
     ('float32', 0)
     """
-    path = Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"The file's name must end in .tflite, not '{path.name}'.")
-    chosen = precision_of(precision)
-    size = tuple(input_shape[:2])
-    trained = is_quantization_aware(model)
-    if trained and precision != "int8":
-        raise ValueError(
-            f"The model was trained for int8, so precision='{precision}' cannot be had "
-            "of it; export the float model."
-        )
-    if chosen.calibrated and not trained and representative_data is None:
-        raise ValueError(
-            f"precision='{precision}' needs representative_data: images to measure the "
-            "ranges of the tensors on."
-        )
-    if keep_float and not chosen.keeps_float:
-        raise ValueError(
-            f"precision='{precision}' leaves nothing in float, so it takes no "
-            "keep_float. Use precision='int8'."
-        )
-    if keep_float and trained:
-        raise ValueError(
-            "The model's own training settled what stays float; give keep_float to "
-            "quantize_aware."
-        )
-    if representative_data is None:
-        images = scenes(size, _CHECKED_IMAGES)
-    else:
-        images = images_of(representative_data, size, _CALIBRATION_IMAGES)
-    if not images:
-        raise ValueError("representative_data holds no image.")
-
-    logits = at_stride(flatten(model, (*size, 3)), output_stride)
-    labels = labels or _labels_of(model, logits.output.shape[-1])
-    if labels.num_classes != logits.output.shape[-1]:
-        raise ValueError(
-            f"The labels '{labels.name}' have {labels.num_classes} classes; the model "
-            f"has {logits.output.shape[-1]}."
-        )
-    reference = with_head(logits, "mask")
-
-    if trained:
-        graph = with_head(freeze(logits), output)
-    else:
-        graph = inference_graph(
-            model,
-            input_shape=input_shape,
-            output=output,
-            output_stride=output_stride,
-            precision=precision,
-        )
-    if chosen.calibrated and not trained:
-        if chosen.keeps_float:  # an integer LayerNorm would have to divide again
-            graph = equalize_cross_layer(graph, images)
-        graph = quantize_after_training(
-            graph, images, keep_float, progress, integer_only=not chosen.keeps_float
-        )
-    content = to_tflite(graph, precision)
-    check_operations(content)
-    if not chosen.keeps_float:
-        check_integers(content)
-
-    content = attach(
-        content,
-        FileMetadata(
-            labels=labels,
-            output=output,
-            output_stride=output_stride,
-            precision=precision,
-            input_size=size,
-            version=__version__,
-            provenance={**_provenance(model), **(provenance or {})},
-            input_dtype=chosen.input_dtype,
-        ),
+    request = checked_request(
+        model,
+        path,
+        target_of(precision),
+        input_shape=input_shape,
+        output=output,
+        output_stride=output_stride,
+        keep_float=keep_float,
+        min_agreement=min_agreement,
+        representative_data=representative_data,
     )
-    checked = images[:_CHECKED_IMAGES]
-    agreement = _agreement(content, reference, checked)
-    least = _TRAINED_AGREEMENT if trained else chosen.min_agreement
-    least = least if min_agreement is None else min_agreement
-    if agreement < least:
-        raise ExportError(
-            f"The {precision} file has the model's class on {100 * agreement:.2f} % of "
-            f"the pixels, below min_agreement={least}; '{path}' was not written."
-        )
-    report = _report(content, path, precision, agreement, len(checked))
-    write_bytes(path, content)
+    logits = logits_graph(model, input_shape, output_stride)
+    about = metadata_of(model, logits.output.shape[-1], request, labels, provenance)
+    samples = take_samples(representative_data, request.size, request.calibrated)
+
+    graph = device_graph(logits, request, samples.calibration, progress)
+    content = attach(to_tflite(graph, request.target), about)
+
+    check_operations(content)
+    if not request.target.keeps_float:
+        check_integers(content)
+    agreement = agreement_of(file_masks(content, samples.checked), logits, samples)
+    check_agreement(agreement, request)
+
+    report = _report(content, request, agreement)
+    write_bytes(request.path, content)
     return report
 
 
-def _labels_of(model, count):
-    """Return the labels of a model's preset, numbers where it has none."""
-    given = getattr(model, "preset", None)
-    if isinstance(given, str):
-        given = preset(given)
-    if isinstance(given, Preset) and given.labels.num_classes == count:
-        return given.labels
-    return numbered_labels(count)
-
-
-def _provenance(model):
-    """Return which weights a file was made from, and when."""
-    digest = hashlib.sha256()
-    for array in getattr(model, "network", model).get_weights():
-        digest.update(np.ascontiguousarray(array).data)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"model": model.name, "weights_sha256": digest.hexdigest(), "date": now}
-
-
-def _agreement(content, reference, images):
-    """Return the share of pixels where a file gives the class of a Keras model."""
-    interpreter = load_interpreter(content, 2)
-    image_input = read_input(interpreter, None)
-    result = read_output(interpreter, None)
-    shares = []
-    for image in images:
-        interpreter.set_tensor(image_input.index, image_input.prepare(image))
-        interpreter.invoke()
-        mask = result.decode(interpreter.get_tensor(result.index))
-        if mask.ndim == 3:
-            mask = mask.argmax(axis=-1)  # (h, w)
-        expected = reference(image[None].astype(np.float32), training=False)
-        shares.append(mask_agreement(mask[None], expected.numpy()))
-    return float(np.mean(shares))
-
-
-def _report(content, path, precision, agreement, images):
+def _report(content, request, agreement):
     """Return the report of a file that passed."""
     interpreter = load_interpreter(content, 2)
     return ExportReport(
-        path=path,
+        path=request.path,
         size=len(content),
-        precision=precision,
+        precision=request.target.precision,
+        output_stride=request.output_stride,
         operations=operations(content),
         partitions=len(delegated_outputs(interpreter)),
         outside_xnnpack=outside_delegate(interpreter),
-        agreement=agreement,
-        images=images,
+        agreement=agreement.pixels,
+        sure_agreement=agreement.sure,
+        images=agreement.images,
+        held_out=agreement.held_out,
     )

@@ -1,0 +1,97 @@
+"""A file that computes something else than its model is refused, a good one is not."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from tiny import batch
+
+from keras_frm.export.tflite import export
+from keras_frm.export.tflite.checks import ExportError
+from keras_frm.graph.graph import rebuild
+from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.targets import precisions_of
+
+SIZE = (16, 24)
+IMAGES, LABELS = batch(24, SIZE, ignored=False)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small network that tells the colours of the blocks apart."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*SIZE, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(image)
+    x = layers.Conv2D(8, 3, 2, "same", activation="relu", name="first")(x)
+    x = layers.Conv2D(8, 3, 1, "same", activation="relu", name="second")(x)
+    x = layers.LayerNormalization(name="norm")(x)
+    x = layers.Conv2D(3, 1, name="classifier")(x)
+    model = keras.Model(image, keras.ops.image.resize(x, SIZE))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    model.fit(IMAGES.astype("float32"), LABELS, 4, epochs=12, verbose=0)
+    found = model.predict(IMAGES.astype("float32"), verbose=0).argmax(-1)
+    assert np.mean(found == LABELS) > 0.9
+    return model
+
+
+def exported(network, path, **options):
+    options = {"input_shape": SIZE, "representative_data": IMAGES, **options}
+    return export.export_tflite(network, path / "a.tflite", **options)
+
+
+@pytest.mark.parametrize("precision", precisions_of("tflite"))
+def test_good_file_passes(precision, network, tmp_path):
+    report = exported(network, tmp_path, precision=precision)
+    assert report.sure_agreement >= report.agreement > 0.9
+    assert report.images == 4
+
+
+# === Broken files ===
+
+
+def shrunk_ranges(graph):
+    """Return the graph with ranges that cut off most of each tensor."""
+    small = {
+        layer: FakeQuant(*(float(end) / 8 for end in layer.ends()), name=layer.name)
+        for layer in graph.layers
+        if isinstance(layer, FakeQuant) and not layer.name.startswith("input")
+    }
+    return rebuild(graph, dict(list(small.items())[1:]))
+
+
+def wrong_zero_point(graph):
+    """Return the graph with one tensor moved by a third of its range."""
+    layer = graph.get_layer("second.activation.range")
+    low, high = (float(end) for end in layer.ends())
+
+    def moved(x):
+        return keras.ops.add(layer(x), np.float32((high - low) / 3))
+
+    return rebuild(graph, {layer: moved})
+
+
+def permuted_channels(graph):
+    """Return the graph with the classes of the last convolution in another order."""
+    graph.get_layer("classifier").set_weights(
+        [np.roll(w, 1, axis=-1) for w in graph.get_layer("classifier").get_weights()]
+    )
+    return graph
+
+
+def swapped_colours(graph):
+    """Return the graph as it is for images in BGR."""
+    image = keras.Input(batch_shape=graph.input.shape)
+    return keras.Model(image, graph(image[..., ::-1]))
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8_full"])
+@pytest.mark.parametrize(
+    "broken", [shrunk_ranges, wrong_zero_point, permuted_channels, swapped_colours]
+)
+def test_broken_file_is_refused(broken, precision, network, tmp_path, monkeypatch):
+    make = export.device_graph
+    monkeypatch.setattr(export, "device_graph", lambda *args: broken(make(*args)))
+    with pytest.raises(ExportError, match="% of the surer pixels, below min_agreement"):
+        exported(network, tmp_path, precision=precision)
+    assert list(tmp_path.iterdir()) == []
