@@ -177,7 +177,6 @@ class TFLiteGraph:
         return _indices(operation.inputs)
 
     def _shape(self, index):
-        """Return shape and type of a tensor."""
         tensor = self._main.tensors[index]
         shape = tuple(_values(tensor.shape))
         dtype = _TYPES.get(tensor.type, str(tensor.type))
