@@ -305,7 +305,7 @@ def test_wrong_model_outputs():
     ("options", "message"),
     [
         ({"mode": "tiles"}, "'whole' or 'slide'"),
-        ({"mode": "slide"}, "needs window"),
+        ({"mode": "slide"}, r"windows need one.* pass window="),
         ({"mode": "slide", "window": (4, 4), "stride": (5, 1)}, "stride"),
         ({"mode": "slide", "window": (4, 4), "stride": (0, 1)}, "stride"),
         ({"scales": ()}, "scales"),
@@ -411,17 +411,17 @@ def test_scores_of_an_evaluation(evaluation):
 
 def test_text_shows_names_as_they_are(evaluation):
     lines = [line.split() for line in report.to_text(evaluation).splitlines()]
-    assert lines[1] == ["a|b", "75.00", "100.00", "60.00"]
-    assert lines[2] == ["[red]c[/red]", "50.00", "50.00", "40.00"]
-    assert lines[3] == ["$x^$,", "y", "-", "-", "0.00"]
-    assert lines[4] == ["mean", "62.50", "75.00", "-"]
-    assert lines[5] == ["all", "pixels", "-", "80.00", "100.00"]
+    assert lines[1] == ["a|b", "75.00%", "100.00%", "60.00%"]
+    assert lines[2] == ["[red]c[/red]", "50.00%", "50.00%", "40.00%"]
+    assert lines[3] == ["$x^$,", "y", "-", "-", "0.00%"]
+    assert lines[4] == ["mean", "62.50%", "75.00%", "-"]
+    assert lines[5] == ["all", "pixels", "-", "80.00%", "100.00%"]
 
 
 def test_markdown_keeps_names_in_their_cells(evaluation):
     lines = report.to_markdown(evaluation).splitlines()
     assert lines[0] == "| class | iou | accuracy | pixels |"
-    assert lines[2] == r"| a\|b | 75.00 | 100.00 | 60.00 |"
+    assert lines[2] == r"| a\|b | 75.00% | 100.00% | 60.00% |"
     assert len(lines) == 7
 
 

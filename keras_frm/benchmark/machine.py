@@ -42,7 +42,6 @@ def package_version(name: str) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's name."""
     fields = ("model name", "Hardware", "Model")  # x86, and two of Arm's
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()

@@ -132,7 +132,6 @@ def _distinct_names(paths) -> list[str]:
 
 
 def _tflite(path, size, threads) -> ModelFile:
-    """Open a `.tflite` file; it has its own input size."""
     from keras_frm.runtime.backends.litert import load_interpreter
     from keras_frm.runtime.segmenter import Segmenter
 
@@ -155,7 +154,6 @@ def _tflite(path, size, threads) -> ModelFile:
 
 
 def _keras(path, size, threads) -> ModelFile:
-    """Open a `.keras` file or a run folder."""
     import tensorflow as tf
 
     from keras_frm.benchmark.tensorflow_threads import limit_threads
@@ -188,7 +186,6 @@ def _keras(path, size, threads) -> ModelFile:
 
 
 def _onnx(path, size, threads) -> ModelFile:
-    """Open an `.onnx` file."""
     network = OnnxNetwork(path, threads)
     size = _chosen_size(path, network.size, size)
     prepared = network.prepare(np.zeros((1, *size, 3), np.uint8))

@@ -155,7 +155,6 @@ def time_operations(
 
 
 def _read(path) -> bytes:
-    """Return the content of a file."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     return path.read_bytes()
@@ -184,7 +183,6 @@ def _alone(graph, operation, threads) -> _Alone:
 
 
 def _row(graph, group, candidate, milliseconds) -> OperationRow:
-    """Return the row of equal operations."""
     first = group[0]
     return OperationRow(
         operation=graph.name(first),

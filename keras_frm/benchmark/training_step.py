@@ -140,7 +140,6 @@ def _timed_input(batches, runs):
 
 
 def _losses(model, images, labels):
-    """Return the loss of a training step."""
     logits, features = model._logits_and_features(images, training=True)
     loss = model.compute_loss(images, labels, logits, training=True)
     if model.contrastive_weight:

@@ -127,7 +127,6 @@ def _benchmark_training(
     remat,
     xla,
 ) -> None:
-    """Time the training step of a new network and print its parts."""
     from keras_frm.benchmark.tensorflow_threads import limit_threads
 
     threads = limit_threads(threads)

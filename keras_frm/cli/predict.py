@@ -128,7 +128,6 @@ def _segmenter(network, size) -> Callable:
 
 
 def _image_files(source):
-    """Return the image files of a folder, or the one file."""
     if not source.is_dir():
         return [source]
     files = sorted(p for p in source.iterdir() if p.suffix.lower() in _IMAGES)
@@ -146,7 +145,6 @@ def _image_files(source):
 
 
 def _predict_images(files, out, segment, labels, masks):
-    """Write the overlay, and the mask if wanted, of each image."""
     from keras_frm.files import write_png
     from keras_frm.images.reading import read_image
     from keras_frm.runtime.draw import overlay_with_legend
@@ -164,7 +162,6 @@ def _predict_images(files, out, segment, labels, masks):
 
 
 def _predict_video(source, out, segment, labels):
-    """Write the video of overlays."""
     from keras_frm.runtime.draw import overlay_with_legend
     from keras_frm.runtime.video import annotate_video
 

@@ -51,7 +51,6 @@ def profile(
 
 
 def _time_operations(path, threads, runs, out):
-    """Print the operations of a file by their time."""
     from keras_frm.benchmark import operation_report
     from keras_frm.benchmark.operation_times import time_operations
 

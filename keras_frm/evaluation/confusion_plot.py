@@ -66,7 +66,6 @@ def confusion_picture(confusion: np.ndarray, classes: Sequence[str]) -> np.ndarr
 
 
 def _write_numbers(axes, percent: np.ndarray) -> None:
-    """Write the percentage into each cell that is not empty."""
     for row, column in np.argwhere(np.nan_to_num(percent) > 0):
         value = percent[row, column]
         text = f"{value:.0f}" if value >= 0.5 else "·"

@@ -127,7 +127,7 @@ def _score_function(model, mode, window, stride, scales, flip) -> Score | None:
         window = window or _fixed_size(model)
         if window is None:
             raise ArgumentError(
-                "The model takes images of any size, which says no size of windows",
+                "The model takes images of any size, so windows need one of their own",
                 "window",
                 "pass window=(height, width) in pixels",
             )
@@ -266,7 +266,6 @@ def _length(dataset) -> int | None:
 
 
 def _check_class_count(count: int, labels: LabelSet) -> None:
-    """Raise if a model's number of classes is not the label set's."""
     if count != labels.num_classes:
         raise ArgumentError(
             f"The model has {count} classes, label set '{labels.name}' has "
