@@ -177,7 +177,7 @@ def test_train_keeps_its_settings(trained):
     import json
 
     config = json.loads((trained[0] / "config.json").read_text())
-    assert config["preset"]["contrastive_weight"] == 0.5
+    assert config["preset"]["recipe"]["contrastive_weight"] == 0.5
     assert config["preset"]["epochs"] == 1
     assert config["network"]["backbone"] == "van_tiny"
     assert (config["resize"], config["seed"]) == ([32, 48], 4)

@@ -141,12 +141,8 @@ def _timed_input(batches, runs):
 
 def _losses(model, images, labels):
     """Return the loss of a training step."""
-    logits, features = model._logits_and_features(images, training=True)
-    loss = model.compute_loss(images, labels, logits, training=True)
-    if model.contrastive_weight:
-        contrastive = model._contrastive(labels, logits, features)
-        loss = loss + model.contrastive_weight * contrastive
-    return model.optimizer.scale_loss(loss)
+    losses, _ = model.training_losses(images, labels)
+    return model.optimizer.scale_loss(losses["loss"])
 
 
 def _forward(model):

@@ -26,7 +26,7 @@ class ReplicatedModel(keras.Model):
             # XLA compiles one replica's step, within which none can meet the others.
             raise ValueError(
                 f"XLA cannot compile a step on {self.replicas} devices; leave out "
-                "--xla (`jit_compile=True`), or train on one device."
+                "`jit_compile=True`, or train on one device."
             )
         made_here = self.distribute_strategy.extended.variable_created_in_scope
         given = [m for m in keras.tree.flatten(metrics) if hasattr(m, "variables")]

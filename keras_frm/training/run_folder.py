@@ -1,7 +1,6 @@
 """A run folder: what a training leaves behind, and how it is read again."""
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
@@ -59,7 +58,7 @@ def new_run(
         WorkerLostError: The first worker could not make it.
     """
     folder = Path(folder)
-    content = {**config, "labels": _labels_to_json(labels)}
+    content = {**config, "labels": labels.get_config()}
     agreement = Agreement(spread or Distribution(tf.distribute.get_strategy()))
     if not agreement.spread.is_chief:
         with agreement.spread.watching():
@@ -161,10 +160,11 @@ def load_trained(
 def load_trainable(
     path: str | os.PathLike, chosen: Preset
 ) -> tuple[SegmentationModel, LabelSet]:
-    """Load a trained model with its embedding head, to train it further.
+    """Load a trained model with what only training has, to train it further.
 
     Args:
-        path: A run folder (best weights, and the head of the last), or a `.keras` file.
+        path: A run folder (best weights; embedding head and auxiliary heads of the
+            last), or a `.keras` file.
         chosen: Preset of the training to come; its classes serve where no
             `config.json` lies beside the model.
 
@@ -178,25 +178,27 @@ def load_trainable(
     path = Path(path)
     known = (path if path.is_dir() else path.parent) / CONFIG
     network, labels = load_trained(path, None if known.is_file() else chosen.labels)
-    head = _embedding_head(path / LAST) if chosen.contrastive_weight else None
-    size = {} if head is None else {"embedding_dim": head.units}
-    model = SegmentationModel(
-        network,
-        dataclasses.replace(chosen, labels=labels),
-        contrastive_weight=chosen.contrastive_weight,
-        temperature=chosen.temperature,
-        **size,
-    )
-    if head is not None:
+    whole = _whole_model(path / LAST if path.is_dir() else path)
+    size = {}
+    if whole is None:
+        parts = network  # what only training has begins anew
+    else:
+        parts = whole.parts
+        whole.network.set_weights(network.get_weights())
+        size["embedding_dim"] = whole.embedding_dim
+    model = SegmentationModel(parts, chosen.with_changes(labels=labels), **size)
+    head = getattr(whole, "embedding_head", None)
+    if head is not None and model.contrastive_weight:
         model.embedding_head.set_weights(head.get_weights())
     return model, labels
 
 
-def _embedding_head(path):
-    """Return the embedding head of a trained model, None where there is none."""
+def _whole_model(path):
+    """Return a trained model with what only training has, None where there is none."""
     if not path.is_file():
         return None
-    return getattr(load_model(path, compile=False), "embedding_head", None)
+    model = load_model(path, compile=False)
+    return model if isinstance(model, SegmentationModel) else None
 
 
 def load_settings(path: str | os.PathLike) -> dict:
@@ -213,14 +215,14 @@ def load_settings(path: str | os.PathLike) -> dict:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        resize, recipe = content.get("resize"), content.get("preset", {})
+        resize, chosen = content.get("resize"), content.get("preset", {})
         if resize is not None:
             content["resize"] = (int(resize[0]), int(resize[1]))
             if min(content["resize"]) < 1:
                 raise ValueError(f"its resize is {resize}")
-        if not isinstance(recipe, dict):
+        if not isinstance(chosen, dict):
             raise TypeError("its preset is no table")
-        weight = recipe.get("contrastive_weight", 0)
+        weight = chosen.get("recipe", {}).get("contrastive_weight", 0)
         if not 0 <= weight < math.inf:
             raise ValueError(f"its contrastive_weight is {weight}")
     except (
@@ -251,25 +253,6 @@ def load_labels(folder: Path) -> LabelSet:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        return LabelSet(
-            name=str(content["name"]),
-            classes=tuple(str(name) for name in content["classes"]),
-            palette=tuple(_colour(colour) for colour in content["palette"]),
-            ignore_label=int(content["ignore_label"]),
-        )
+        return LabelSet.from_config(content)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); pass --preset.") from error
-
-
-def _labels_to_json(labels):
-    """Return a label set as JSON can hold it; ids of files are not kept."""
-    content = dataclasses.asdict(labels)
-    return {key: content[key] for key in ("name", "classes", "palette", "ignore_label")}
-
-
-def _colour(colour):
-    """Return an RGB colour from JSON."""
-    red, green, blue = (int(value) for value in colour)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"a colour is {red}, {green}, {blue}")
-    return red, green, blue
