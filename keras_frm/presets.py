@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from keras_frm.labels import BDD100K, CAMVID, CITYSCAPES, LabelSet
 
-
 # Weight of an auxiliary loss that a recipe does not name.
 AUXILIARY_WEIGHT = 0.4
 

@@ -138,9 +138,7 @@ def test_auxiliary_classifiers_of_other_classes_are_left_out(tmp_path):
         load_weights(other, tmp_path / "model.keras")
     check_left_out(said, tmp_path / "model.keras", 3, 5)
     hidden, classifier = other.auxiliary_layers
-    np.testing.assert_array_equal(
-        hidden.kernel, source.auxiliary_layers[0].kernel
-    )
+    np.testing.assert_array_equal(hidden.kernel, source.auxiliary_layers[0].kernel)
     assert classifier.kernel.shape[-1] == 5
 
 

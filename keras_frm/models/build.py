@@ -2,8 +2,8 @@
 
 import os
 
-from keras_frm.models.weights import load_weights
 from keras_frm.models.segmentation_model import SegmentationModel
+from keras_frm.models.weights import load_weights
 from keras_frm.networks.registry import Network, build_parts
 from keras_frm.presets import Preset, preset
 
