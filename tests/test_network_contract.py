@@ -233,7 +233,7 @@ def test_boundary_map_needs_a_loss_of_its_own(tmp_path):
 
 def test_contrastive_loss_needs_features():
     parts = boundary_model().parts
-    with pytest.raises(ValueError, match="no features .* pass contrastive_weight=0"):
+    with pytest.raises(ValueError, match=r"no features .* pass contrastive_weight=0"):
         keras_frm.SegmentationModel(parts, "camvid", contrastive_weight=1.0)
 
 
@@ -241,12 +241,12 @@ def test_contrastive_loss_needs_features():
 
 
 def test_wrong_option_names_the_network_and_its_options():
-    with pytest.raises(ValueError, match="'toy' has no option 'depth'. .*: width"):
+    with pytest.raises(ValueError, match=r"'toy' has no option 'depth'. .*: width"):
         build_model("camvid", network="toy", depth=3)
 
 
 def test_wrong_network_lists_the_right_ones():
-    with pytest.raises(ValueError, match="no network 'tou'. .*: frm, frm_table1, toy"):
+    with pytest.raises(ValueError, match=r"no network 'tou'. .*: frm, frm_table1, toy"):
         build_model("camvid", network="tou")
 
 
@@ -292,7 +292,7 @@ def test_groups_tell_which_weights_have_a_rate_of_their_own():
         if float(optimizer.rate_of(v, 1.0)) < 1
     ]
     assert sorted(set(slow)) == ["body", "stem"]
+    plain = toy_model()
+    plain.compile(**recipe("camvid", backbone_multiplier=0.1))
     with pytest.raises(ValueError, match="no trained weight is a backbone's"):
-        plain = toy_model()
-        plain.compile(**recipe("camvid", backbone_multiplier=0.1))
         plain.optimizer.build(plain.trainable_variables)
