@@ -107,7 +107,7 @@ class NetworkParts:
                 "the layer that makes the logits takes."
             )
         # A layer made of others has another name in a flat graph.
-        return min(readers, key=lambda layer: not hasattr(layer, "kernel")).name
+        return min(readers, key=lambda layer: not _has_kernel(layer)).name
 
     def variables_of(self, group: str) -> list[keras.Variable]:
         """Return the weights of a parameter group, none where there is no such group.
@@ -152,12 +152,17 @@ def parts_of(network: keras.Model) -> NetworkParts:
         taken = operation._inbound_nodes[node].input_tensors
         if not taken:
             break
-        if getattr(operation, "trainable_weights", ()) or hasattr(operation, "kernel"):
+        if _has_kernel(operation):
             features, own = taken[0], tensor
             break
         tensor = taken[0]
     stride = _stride(image, own)
     return NetworkParts(image, logits, features, stride=stride, name=network.name)
+
+
+def _has_kernel(operation):
+    """Return whether an operation is a layer with a kernel, or one around such."""
+    return hasattr(getattr(operation, "layer", operation), "kernel")
 
 
 def _stride(image, logits):
