@@ -41,6 +41,9 @@ _PUBLIC = {
     "build_model": "keras_frm.models.build",
     "SegmentationModel": "keras_frm.models.segmentation_model",
     "load_model": "keras_frm.models.saving",
+    "NetworkParts": "keras_frm.networks.contract",
+    "register_network": "keras_frm.networks.registry",
+    "backbone_from": "keras_frm.networks.backbone",
     "load_van_weights": "keras_frm.networks.checkpoints.van",
     "profile": "keras_frm.models.cost",
     "layers": "keras_frm.layers",
@@ -48,6 +51,7 @@ _PUBLIC = {
     "metrics": "keras_frm.metrics",
     "presets": "keras_frm.presets",
     "Preset": "keras_frm.presets",
+    "Recipe": "keras_frm.presets",
     "register_preset": "keras_frm.presets",
     "recipe": "keras_frm.recipes",
     "load_dataset": "keras_frm.data.pipeline",
@@ -65,6 +69,7 @@ _PUBLIC = {
 # Modules whose classes a saved model may name: importing them registers these.
 _SERIALIZABLE = (
     "keras_frm.layers",
+    "keras_frm.layers.blocks.padding",
     "keras_frm.losses",
     "keras_frm.metrics",
     "keras_frm.optimizers.adamw",

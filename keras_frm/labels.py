@@ -47,11 +47,46 @@ class LabelSet:
         """Number of classes, without the ignore label."""
         return len(self.classes)
 
+    def get_config(self) -> dict:
+        """Return the label set as JSON can hold it."""
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "palette": [list(colour) for colour in self.palette],
+            "ids": [[stored, train] for stored, train in self.ids.items()],
+            "ignored_ids": sorted(self.ignored_ids),
+            "ignore_label": self.ignore_label,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping) -> "LabelSet":
+        """Return the label set that `get_config` described; ids may be missing.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is no configuration of a label set.
+        """
+        return cls(
+            name=str(config["name"]),
+            classes=tuple(str(name) for name in config["classes"]),
+            palette=tuple(_colour(colour) for colour in config["palette"]),
+            ids={int(stored): int(train) for stored, train in config.get("ids", ())},
+            ignored_ids=frozenset(int(i) for i in config.get("ignored_ids", ())),
+            ignore_label=int(config["ignore_label"]),
+        )
+
     def colours(self) -> np.ndarray:
         """Return the colour of every uint8 value: (256, 3) uint8, black if no class."""
         table = np.zeros((256, 3), np.uint8)
         table[: self.num_classes] = self.palette
         return table
+
+
+def _colour(colour):
+    """Return an RGB colour from JSON."""
+    red, green, blue = (int(value) for value in colour)
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(f"a colour is {red}, {green}, {blue}")
+    return red, green, blue
 
 
 _CITYSCAPES_TABLE = (

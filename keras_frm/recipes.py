@@ -1,6 +1,8 @@
-"""Optimizer, loss and metrics of a preset."""
+"""Optimizer, losses and metrics of a preset's recipe."""
 
-from keras_frm.losses import CrossEntropy
+import keras
+
+from keras_frm.losses import CrossEntropy, OhemCrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
@@ -21,14 +23,15 @@ def recipe(
         steps: Training steps over which the learning rate falls to 0. None lets
             `SegmentationModel.fit` count them.
         num_classes: Classes of the model, where they are not the preset's.
-        backbone_multiplier: Factor of the learning rate of the backbone's weights,
-            for a backbone that is trained already; None for one rate.
+        backbone_multiplier: Factor of the backbone's learning rate, the recipe's by
+            default.
 
     Returns:
         A dict with "optimizer", "loss" and "metrics".
 
     Raises:
-        ValueError: There is no such preset, or it names an unknown optimizer.
+        ValueError: There is no such preset, or its recipe names an unknown optimizer
+            or loss.
 
     Example:
     >>> recipe("cityscapes")["optimizer"].momentum
@@ -36,38 +39,75 @@ def recipe(
     """
     chosen = preset(name)
     schedule = PolyDecay(
-        chosen.learning_rate,
+        chosen.recipe.learning_rate,
         total_steps=steps,
-        power=chosen.power,
-        warmup_steps=chosen.warmup_steps,
+        power=chosen.recipe.power,
+        warmup_steps=chosen.recipe.warmup_steps,
     )
+    if backbone_multiplier is None:
+        backbone_multiplier = chosen.recipe.backbone_multiplier
     ignore_label = chosen.labels.ignore_label
     return {
         "optimizer": _optimizer(chosen, schedule, backbone_multiplier),
-        "loss": CrossEntropy(ignore_label=ignore_label),
+        "loss": _loss(chosen, chosen.recipe.loss),
         "metrics": [
             MeanIoU(num_classes or chosen.labels.num_classes, ignore_label=ignore_label)
         ],
     }
 
 
+def auxiliary_loss(name: str | Preset, output: str) -> keras.losses.Loss:
+    """Return the loss of an auxiliary output that holds logits of the classes.
+
+    Args:
+        name: Name of a preset, or a `Preset`.
+        output: Name of the output.
+
+    Raises:
+        ValueError: There is no such preset, or its recipe names an unknown loss.
+
+    Example:
+    >>> type(auxiliary_loss("cityscapes", "stage_3")).__name__
+    'CrossEntropy'
+    """
+    chosen = preset(name)
+    return _loss(chosen, chosen.recipe.auxiliary_losses.get(output, "cross_entropy"))
+
+
 def _optimizer(chosen, schedule, backbone_multiplier):
-    """Return the preset's optimizer."""
+    recipe = chosen.recipe
     options = {
-        "weight_decay": chosen.weight_decay,
+        "weight_decay": recipe.weight_decay,
         "backbone_multiplier": backbone_multiplier,
     }
-    if chosen.weight_ema is not None:
-        options |= {"use_ema": True, "ema_momentum": chosen.weight_ema}
-    if chosen.optimizer == "sgd":
+    if recipe.weight_ema is not None:
+        options |= {"use_ema": True, "ema_momentum": recipe.weight_ema}
+    if recipe.optimizer == "sgd":
         # SFNet's code, the paper's framework, decays every weight, norms included.
         options["l2"] = options.pop("weight_decay")
-        return CoupledSGD(schedule, momentum=chosen.momentum, **options)
-    if chosen.optimizer == "adamw":
+        return CoupledSGD(schedule, momentum=recipe.momentum, **options)
+    if recipe.optimizer == "adamw":
         optimizer = AdamW(schedule, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
     raise ValueError(
-        f"Preset '{chosen.name}' names the optimizer '{chosen.optimizer}'; "
-        "it must be 'sgd' or 'adamw'."
+        f"The recipe of preset '{chosen.name}' names the optimizer "
+        f"'{recipe.optimizer}'; it must be 'sgd' or 'adamw'."
+    )
+
+
+def _loss(chosen, kind):
+    options = {
+        "ignore_label": chosen.labels.ignore_label,
+        "class_weights": chosen.recipe.class_weights,
+    }
+    if kind == "cross_entropy":
+        return CrossEntropy(**options)
+    if kind == "ohem":
+        return OhemCrossEntropy(
+            chosen.recipe.ohem_threshold, chosen.recipe.ohem_kept, **options
+        )
+    raise ValueError(
+        f"The recipe of preset '{chosen.name}' names the loss '{kind}'; it must be "
+        "'cross_entropy' or 'ohem'."
     )

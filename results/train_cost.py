@@ -11,7 +11,6 @@ results/train_growth.csv (crop and batch, each in its own process).
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -52,8 +51,8 @@ def work(settings):
     devices = settings.pop("devices", 1)
     compiled = settings.pop("xla", False)
     synchronized = settings.pop("synchronized", False)
-    recipe = dataclasses.replace(
-        preset("cityscapes"), weight_ema=settings.pop("weight_ema", None)
+    chosen = preset("cityscapes").with_changes(
+        weight_ema=settings.pop("weight_ema", None)
     )
     strategy = tf.distribute.get_strategy()
     if devices > 1:
@@ -64,7 +63,7 @@ def work(settings):
         strategy = tf.distribute.MirroredStrategy(names)
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = keras_frm.build_model(recipe, **settings)
+        model = keras_frm.build_model(chosen, **settings)
         model.compile(jit_compile=compiled)
     synchronize_batch_norms(model.network, synchronized)
     # Each device gets all that is passed.

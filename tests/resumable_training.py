@@ -3,7 +3,6 @@
 python resumable_training.py RUN '{"kill": "KILL", "at": ["step", 5]}'
 """
 
-import dataclasses
 import json
 import signal
 import sys
@@ -39,7 +38,7 @@ def stream(first_step):
 
 def make_model(weight_ema=None, accumulate=1):
     keras.utils.set_random_seed(5)
-    chosen = dataclasses.replace(preset("synthetic"), weight_ema=weight_ema)
+    chosen = preset("synthetic").with_changes(weight_ema=weight_ema)
     model = toy_model(19, preset=chosen)
     arguments = recipe(chosen)
     if accumulate > 1:

@@ -306,7 +306,7 @@ def test_train_keeps_its_settings(trained):
     import json
 
     config = json.loads((trained[0] / "config.json").read_text())
-    assert config["preset"]["contrastive_weight"] == 0.5
+    assert config["preset"]["recipe"]["contrastive_weight"] == 0.5
     assert config["preset"]["epochs"] == 1
     assert config["network"]["backbone"] == "van_tiny"
     assert (config["resize"], config["seed"]) == ([32, 48], 4)
@@ -386,16 +386,51 @@ def test_train_into_a_folder_that_is_not_empty(quick_model, camvid, trained):
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
-def test_train_with_weights_of_another_class_count(trained, tmp_path):
+def test_train_with_weights_of_another_class_count(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(VAN_VARIANTS, "van_tiny", TINY_VAN)
     data = write_folder(tmp_path / "data", size=SIZE)
     write_folder(data, split="val", size=SIZE, count=2)
-    weights = trained[0] / "best.keras"
-    line = train(
-        data, tmp_path / "run", "--weights", weights, preset="folder"
-    ).only_line
-    assert str(weights) in line
-    assert "11 classes and 3 are wanted" in line
+    weights, out = trained[0] / "best.keras", tmp_path / "run"
+    options = ("--weights", weights, "--decoder-width", 8)
+    done = train(data, out, *options, preset="folder")
+    assert done.code == 0, done.err
+    (line,) = [line for line in done.out.splitlines() if str(weights) in line]
+    assert "has 11 classes, not 3: all weights but the classifier's were loaded" in line
+    assert load_trained(out)[0].output.shape[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (("--network", "unet"), "no network 'unet'. Choose one of: frm, frm_table1"),
+        (("--xla", "--deterministic"), "--xla does not go together"),
+    ],
+    ids=str,
+)
+def test_train_with_a_wrong_network(options, match, camvid, tmp_path):
+    assert match in train(camvid, tmp_path / "run", *options).only_line
     assert not (tmp_path / "run").exists()
+
+
+def test_train_takes_a_network_by_its_name(camvid, tmp_path, monkeypatch):
+    import json
+
+    models = []
+    monkeypatch.setitem(VAN_VARIANTS, "van_tiny", TINY_VAN)
+    monkeypatch.setattr(
+        "keras_frm.training.train.train", lambda model, *_, **__: models.append(model)
+    )
+    done = train(
+        *(camvid, tmp_path / "run", "--network", "frm_table1", "--decoder-width", 8),
+        *("--freeze-backbone",),
+    )
+    assert done.code == 0, done.err
+    (model,) = models
+    assert model.network.get_layer("decoder").alignment == "flow"
+    assert not model.network.get_layer("backbone").trainable_weights
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["preset"]["network"] == "frm_table1"
+    assert config["network"]["alignment"] == "flow"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tiny import tiny_backbone
 
 from keras_frm.data.representative import scenes
 from keras_frm.export.tflite.export import export_tflite
-from keras_frm.networks.frm import build_network
+from keras_frm.networks.registry import build_network
 from keras_frm.runtime.segmenter import Segmenter
 
 ODD, EVEN = (72, 104), (64, 96)  # not a multiple of 32, and one

@@ -14,7 +14,7 @@ from keras_frm.export.inference_graph import inference_graph
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.graph import Graph
 from keras_frm.layers.composite import CompositeLayer
-from keras_frm.networks.frm import build_network
+from keras_frm.networks.registry import build_network
 from keras_frm.quantization.plan import Plan
 
 SIZE = (64, 96)

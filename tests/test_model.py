@@ -8,7 +8,8 @@ from tiny import assert_same_weights, batch, tiny_model, toy_model, weights_of
 
 from keras_frm import SegmentationModel, build_model
 from keras_frm.layers import VAN
-from keras_frm.networks.frm import build_network
+from keras_frm.networks.registry import build_network
+from keras_frm.presets import preset
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,9 @@ def test_no_head_without_contrastive_loss():
         ({"context": "aspp"}, "context module 'aspp'", "frm, ppm, dappm, None"),
         ({"alignment": "nearest"}, "alignment 'nearest'", "bilinear, flow"),
         ({"num_classes": -1}, "num_classes", "at least 1"),
+        ({"num_classes": 0}, "num_classes", "at least 1. Received: 0"),
+        ({"network": "unet"}, "no network 'unet'", "frm, frm_table1"),
+        ({"depth": 3}, "'frm' has no option 'depth'", "backbone, context, alignment"),
     ],
 )
 def test_wrong_name_lists_the_right_ones(arguments, wrong, right):
@@ -190,7 +194,7 @@ def test_compiled_model_continues_from_its_file(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
 
     assert isinstance(loaded, SegmentationModel)
-    assert (loaded.preset, loaded.temperature) == ("camvid", 0.1)
+    assert (loaded.preset, loaded.temperature) == (preset("camvid"), 0.1)
     np.testing.assert_array_equal(loaded(images), model(images))
     loaded.run_eagerly = True
     before = weights_of(model)

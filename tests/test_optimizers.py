@@ -7,10 +7,12 @@ import reference
 import tensorflow as tf
 from tiny import Rates, tiny_model
 
+from keras_frm.layers import VAN
+from keras_frm.losses import OhemCrossEntropy
 from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PlanLearningRate, PolyDecay
-from keras_frm.presets import Preset, preset
+from keras_frm.presets import preset
 from keras_frm.recipes import recipe
 
 RNG = np.random.default_rng(0)
@@ -171,10 +173,10 @@ def test_backbone_takes_steps_of_its_rate(cls, factor):
     """As if its weights were trained by another optimizer."""
     decay = {"l2": 0.3, "momentum": 0.9} if cls is CoupledSGD else {"weight_decay": 0.3}
     together = cls(0.05, backbone_multiplier=factor, **decay)
-    with keras.name_scope("backbone"):
-        ours = keras.Variable([1.0, -2.0], name="kernel")
-    other = keras.Variable([1.0, -2.0], name="backbones_kernel")
-    alone, rest = (keras.Variable([1.0, -2.0], name="kernel") for _ in range(2))
+    ours, other, alone, rest = (
+        keras.Variable([1.0, -2.0], name="kernel") for _ in range(4)
+    )
+    together.set_backbone([ours])
     scaled = cls(0.05 * (1.0 if factor is None else factor), **decay)
     plain = cls(0.05, **decay)
     for slope in ([0.5, 1.0], [-0.2, 0.4], [0.1, 0.1]):
@@ -187,17 +189,19 @@ def test_backbone_takes_steps_of_its_rate(cls, factor):
 
 
 def test_backbone_of_a_network_is_found():
-    model = tiny_model(num_classes=3, contrastive_weight=0.0)
-    optimizer = recipe("camvid", backbone_multiplier=0.1)["optimizer"]
+    trunk = VAN((8, 8, 16, 16), (2, 2, 2, 2), (1, 1, 1, 1), name="trunk")
+    model = tiny_model(num_classes=3, backbone=trunk, contrastive_weight=0.0)
+    model.compile(**recipe("camvid", backbone_multiplier=0.1))
+    optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     rates = [float(optimizer.rate_of(v, 1.0)) for v in model.trainable_variables]
-    expected = model.network.get_layer("backbone").trainable_variables
+    expected = model.network.get_layer("trunk").trainable_variables
     assert rates.count(0.1) == len(expected) > 0
     assert rates.count(1.0) == len(rates) - len(expected) > 0
 
 
 def test_multiplier_without_a_backbone():
-    with pytest.raises(ValueError, match="no weight has 'backbone' in its path"):
+    with pytest.raises(ValueError, match="no trained weight is a backbone"):
         train(CoupledSGD(0.1, backbone_multiplier=0.1), 1)
 
 
@@ -334,15 +338,26 @@ def test_recipe_takes_the_preset():
     chosen = preset("cityscapes")
     optimizer = recipe("cityscapes", steps=50)["optimizer"]
     assert isinstance(optimizer, CoupledSGD)
-    assert (optimizer.momentum, optimizer.l2) == (chosen.momentum, chosen.weight_decay)
+    wanted = chosen.recipe
+    assert (optimizer.momentum, optimizer.l2) == (wanted.momentum, wanted.weight_decay)
     schedule = optimizer._learning_rate
     assert schedule.total_steps == 50
-    assert schedule.initial_learning_rate == chosen.learning_rate
-    assert schedule.power == chosen.power
+    assert schedule.initial_learning_rate == wanted.learning_rate
+    assert schedule.power == wanted.power
 
 
 def test_recipe_names_an_unknown_optimizer():
-    chosen = preset("cityscapes")
-    fields = {**vars(chosen), "optimizer": "lion"}
     with pytest.raises(ValueError, match="'lion'; it must be 'sgd' or 'adamw'"):
-        recipe(Preset(**fields))
+        recipe(preset("cityscapes").with_changes(optimizer="lion"))
+
+
+def test_recipe_with_ohem_and_class_weights():
+    chosen = preset("camvid").with_changes(
+        loss="ohem", ohem_threshold=0.7, ohem_kept=100, class_weights=(2.0,) * 11
+    )
+    loss = recipe(chosen)["loss"]
+    assert isinstance(loss, OhemCrossEntropy)
+    assert (loss.threshold, loss.min_kept) == (0.7, 100)
+    assert loss.class_weights == [2.0] * 11
+    with pytest.raises(ValueError, match="'dice'; it must be 'cross_entropy' or 'ohe"):
+        recipe(chosen.with_changes(loss="dice"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from keras_frm import LabelSet, Preset, recipe, register_preset
+from keras_frm import LabelSet, Preset, Recipe, recipe, register_preset
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.presets import PRESETS, preset
 
@@ -24,11 +24,13 @@ def own(monkeypatch):
         crop=(32, 48),
         batch_size=2,
         epochs=3,
-        learning_rate=0.25,
-        weight_decay=0.0,
-        momentum=0.5,
-        contrastive_weight=0.5,
-        temperature=0.2,
+        recipe=Recipe(
+            learning_rate=0.25,
+            weight_decay=0.0,
+            momentum=0.5,
+            contrastive_weight=0.5,
+            temperature=0.2,
+        ),
     )
 
 
@@ -39,8 +41,10 @@ def test_papers_presets():
     assert (cityscapes.batch_size, bdd100k.batch_size) == (16, 32)
     for paper in (cityscapes, bdd100k):
         assert paper.labels.num_classes == 19
-        assert (paper.epochs, paper.learning_rate, paper.momentum) == (300, 0.01, 0.9)
-        assert (paper.weight_decay, paper.power) == (1e-4, 0.9)
+        assert (paper.epochs, paper.network) == (300, "frm")
+        recipe_of = paper.recipe
+        assert (recipe_of.learning_rate, recipe_of.momentum) == (0.01, 0.9)
+        assert (recipe_of.weight_decay, recipe_of.power) == (1e-4, 0.9)
 
 
 @pytest.mark.parametrize("ask", [preset, tiny_model, recipe])

@@ -84,6 +84,13 @@ def test_rows_add_up_and_follow_the_network(model):
     assert profile(model.network, (64, 64)) == [*parts, total]
 
 
+def test_frozen_parts_count_as_much(model):
+    expected = profile(model, (64, 64))
+    frozen = tiny_model(num_classes=5, freeze_backbone=True)
+    assert not frozen.network.get_layer("backbone").trainable_weights
+    assert profile(frozen, (64, 64)) == expected
+
+
 @pytest.mark.parametrize("size", [(64, 64), (-1, 8)])
 def test_calls_are_put_back(model, size):
     images, _ = batch(count=1)

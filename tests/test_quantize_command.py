@@ -156,7 +156,7 @@ def test_settings_come_from_the_run_and_are_kept(run, quantized):
     assert (config["size"], config["resize"]) == (list(SIZE), list(SIZE))
     assert config["preset"]["name"] == "camvid"
     assert (config["preset"]["epochs"], config["preset"]["batch_size"]) == (1, 2)
-    assert config["preset"]["learning_rate"] == pytest.approx(1e-4)
+    assert config["preset"]["recipe"]["learning_rate"] == pytest.approx(1e-4)
 
 
 def test_no_epochs_quantize_without_training(run, camvid, tmp_path):  # noqa: F811

@@ -592,10 +592,10 @@ def test_command_goes_on_with_the_options_it_was_started_with(copy):
     ("options", "match"),
     [
         (("--epochs", 4), "preset.epochs 3, not 4"),
-        (("--learning-rate", 0.5), "preset.learning_rate 0.001, not 0.5"),
+        (("--learning-rate", 0.5), "preset.recipe.learning_rate 0.001, not 0.5"),
         (("--crop", 32, 32), r"preset.crop \[32, 48\], not \[32, 32\]"),
         (("--accumulate", 3), "accumulate 2, not 3"),
-        (("--weight-ema", 0.9), "preset.weight_ema 0.5, not 0.9"),
+        (("--weight-ema", 0.9), "preset.recipe.weight_ema 0.5, not 0.9"),
         (("--preset", "synthetic"), "not"),
         (("--fresh",), "is not empty"),
     ],

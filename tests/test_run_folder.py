@@ -1,6 +1,5 @@
 """A run folder read again: its settings, and its model to train further."""
 
-import dataclasses
 import json
 import shutil
 
@@ -20,8 +19,8 @@ PRESET = preset("camvid")
 def make_model(seed, contrastive_weight=1.0):
     """Return a model of camvid's classes with an embedding head of the usual size."""
     keras.utils.set_random_seed(seed)
-    network = toy_model(11).network
-    return SegmentationModel(network, "camvid", contrastive_weight)
+    parts = toy_model(11).parts
+    return SegmentationModel(parts, "camvid", contrastive_weight)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +77,7 @@ def test_whole_model_in_a_file_is_taken_without_its_training(run):
     folder, _, last = run
     model, _ = run_folder.load_trainable(folder / "last.keras", PRESET)
     assert same(model.network, last.network)
+    assert same(model.embedding_head, last.embedding_head)
     assert not model.compiled
 
 
@@ -89,7 +89,7 @@ def test_classes_come_from_the_run_not_from_the_preset(run):
 
 
 def test_model_without_contrastive_loss_has_no_head(run, tmp_path):
-    chosen = dataclasses.replace(PRESET, contrastive_weight=0.0, temperature=0.5)
+    chosen = PRESET.with_changes(contrastive_weight=0.0, temperature=0.5)
     model, _ = run_folder.load_trainable(run[0], chosen)
     assert not hasattr(model, "embedding_head")
     assert model.temperature == 0.5
@@ -101,7 +101,7 @@ def test_model_without_contrastive_loss_has_no_head(run, tmp_path):
 
 def test_head_of_another_size_is_kept(run, tmp_path):
     folder = shutil.copytree(run[0], tmp_path / "run")
-    other = SegmentationModel(run[2].network, PRESET, embedding_dim=7)
+    other = SegmentationModel(run[2].parts, PRESET, embedding_dim=7)
     run_folder.save_model(other, folder / "last.keras")
     model, _ = run_folder.load_trainable(folder, PRESET)
     assert same(model.embedding_head, other.embedding_head)
@@ -170,8 +170,8 @@ def test_no_settings(run, tmp_path):
                 {"resize": {"height": 32}},
                 {"resize": [None, 32]},
                 {"resize": [0, 32]},
-                {"preset": {"contrastive_weight": -1}},
-                {"preset": {"contrastive_weight": "1"}},
+                {"preset": {"recipe": {"contrastive_weight": -1}}},
+                {"preset": {"recipe": {"contrastive_weight": "1"}}},
                 {"preset": "camvid"},
                 {"preset": ["camvid"]},
                 {"preset": None},

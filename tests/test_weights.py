@@ -10,9 +10,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from tiny import batch, tiny_model, toy_model
+from tiny import auxiliary_model, batch, tiny_backbone, tiny_model, toy_model
 
-from keras_frm.models.saving import load_network, load_weights
+from keras_frm import build_model
+from keras_frm.models.saving import load_network
+from keras_frm.models.weights import ClassifierLeftOut, load_weights
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +74,75 @@ def test_weights_go_into_another_precision(saved):
         np.testing.assert_array_equal(left.numpy(), right.numpy())
 
 
-# === What does not fit ===
+# === Other classes ===
 
 
-@pytest.mark.parametrize("name", ["model.keras", "network.keras"])
-def test_another_class_count(saved, name):
+def check_left_out(said, path, found, wanted):
+    """Check that one line says what was left out."""
+    (line,) = [str(w.message) for w in said if w.category is ClassifierLeftOut]
+    assert f"{path} has {found} classes, not {wanted}" in line
+    assert "all weights but the classifier's were loaded" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", ["model.keras", "network.keras", "network.weights.h5"])
+def test_other_classes_leave_out_the_classifier_alone(saved, name):
+    model, folder = saved
+    keras.utils.set_random_seed(5)
+    fresh = tiny_model("cityscapes").network.get_layer("classifier").get_weights()
+    keras.utils.set_random_seed(5)
+    with pytest.warns(ClassifierLeftOut) as said:
+        loaded = tiny_model("cityscapes", weights=folder / name)
+    check_left_out(said, folder / name, 11, 19)
+    for layer in loaded.network.layers:
+        wanted = model.network.get_layer(layer.name).get_weights()
+        if layer.name == "classifier":
+            wanted = fresh
+        for left, right in zip(layer.get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(left, right, err_msg=layer.name)
+
+
+@pytest.mark.parametrize("name", ["network.keras", "network.weights.h5"])
+def test_other_classes_and_another_width_do_not_fit(saved, name):
     path = saved[1] / name
-    with pytest.raises(ValueError, match="11 classes and 19 are wanted") as error:
-        tiny_model("cityscapes", weights=path)
+    with pytest.raises(ValueError, match=r"fit|another one") as error:
+        build_model(
+            "cityscapes", backbone=tiny_backbone(), decoder_width=16, weights=path
+        )
     check_one_line(error, path)
-    assert "num_classes=11" in str(error.value)
 
 
-def test_another_class_count_in_h5(saved):
-    path = saved[1] / "network.weights.h5"
-    with pytest.raises(ValueError, match="network of 19 classes") as error:
-        tiny_model("cityscapes", weights=path)
-    check_one_line(error, path)
+def test_auxiliary_heads_of_a_model_are_loaded_too(tmp_path):
+    keras.utils.set_random_seed(1)
+    source = auxiliary_model(3)
+    source.save(tmp_path / "model.keras")
+    source.network.save(tmp_path / "network.keras")
+    for name, has_heads in (("model.keras", True), ("network.keras", False)):
+        loaded = auxiliary_model(3)
+        load_weights(loaded, tmp_path / name)
+        left, right = (
+            [w.numpy() for layer in model.auxiliary_layers for w in layer.weights]
+            for model in (loaded, source)
+        )
+        same = [np.array_equal(a, b) for a, b in zip(left, right, strict=True)]
+        assert same[0] == has_heads
+        for a, b in zip(loaded.network.weights, source.network.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_auxiliary_classifiers_of_other_classes_are_left_out(tmp_path):
+    source = auxiliary_model(3)
+    source.save(tmp_path / "model.keras")
+    other = auxiliary_model(5)
+    with pytest.warns(ClassifierLeftOut) as said:
+        load_weights(other, tmp_path / "model.keras")
+    check_left_out(said, tmp_path / "model.keras", 3, 5)
+    hidden, classifier = other.auxiliary_layers
+    np.testing.assert_array_equal(hidden.kernel, source.auxiliary_layers[0].kernel)
+    assert classifier.kernel.shape[-1] == 5
+
+
+# === What does not fit ===
 
 
 @pytest.mark.parametrize("name", ["network.keras", "network.weights.h5"])
@@ -106,19 +160,19 @@ def test_nothing_is_loaded_from_another_network(saved):
     model = tiny_model(context="dappm")
     before = model.get_weights()
     with pytest.raises(ValueError, match="another one"):
-        load_weights(model.network, saved[1] / "network.keras")
+        load_weights(model, saved[1] / "network.keras")
     for left, right in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.parametrize("name", ["gone.keras", "gone.weights.h5", "gone.pth", "gone"])
 def test_missing_path(name, tmp_path):
-    network = toy_model().network
+    model = toy_model()
     with pytest.raises(FileNotFoundError) as error:
-        load_weights(network, tmp_path / name)
+        load_weights(model, tmp_path / name)
     check_one_line(error, tmp_path / name)
     with pytest.raises(FileNotFoundError):
-        load_weights(network, tmp_path)  # a folder
+        load_weights(model, tmp_path)  # a folder
     with pytest.raises(FileNotFoundError):
         load_network(tmp_path)
 
@@ -127,7 +181,7 @@ def test_unknown_kind(tmp_path):
     path = tmp_path / "model.h5"
     path.write_bytes(b"text")
     with pytest.raises(ValueError, match=r"\.keras, \.weights\.h5, \.pth") as error:
-        load_weights(toy_model().network, path)
+        load_weights(toy_model(), path)
     check_one_line(error, path)
 
 
@@ -135,9 +189,9 @@ def test_unknown_kind(tmp_path):
 
 
 def check_refused(path):
-    network = toy_model().network
+    model = toy_model()
     with pytest.raises(ValueError, match=r"toy|model") as error:
-        load_weights(network, path)
+        load_weights(model, path)
     check_one_line(error, path)
 
 

@@ -1,10 +1,13 @@
 """Models and batches small enough to train in a test."""
 
+import functools
+
 import keras
 import numpy as np
 
 from keras_frm import SegmentationModel, build_model
 from keras_frm.layers import VAN, BilinearUpsampling
+from keras_frm.networks.contract import NetworkParts
 
 
 def tiny_backbone(dtype=None, drop_path_rate=0.0, **kwargs) -> VAN:
@@ -38,13 +41,37 @@ def toy_model(num_classes=3, *, dtype=None, **kwargs) -> SegmentationModel:
     """Return a network of two convolutions, for what only concerns the training."""
     image = keras.Input((None, None, 3), name="image")
     x = keras.layers.Rescaling(1 / 255, dtype=dtype)(image)
-    x = keras.layers.Conv2D(6, 4, 4, activation="tanh", dtype=dtype, name="decoder")(
-        x
-    )  # (B, H / 4, W / 4, 6)
-    x = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="classifier")(x)
+    features = keras.layers.Conv2D(
+        6, 4, 4, activation="tanh", dtype=dtype, name="decoder"
+    )(x)  # (B, H / 4, W / 4, 6)
+    x = keras.layers.Conv2D(num_classes, 1, dtype="float32", name="classifier")(
+        features
+    )
     logits = BilinearUpsampling(dtype="float32")(x, image)
-    network = keras.Model(image, logits)
-    return SegmentationModel(network, embedding_dim=4, dtype=dtype, **kwargs)
+    parts = NetworkParts(image, logits, features, stride=4)
+    return SegmentationModel(parts, embedding_dim=4, dtype=dtype, **kwargs)
+
+
+def auxiliary_model(num_classes=3, *, dtype=None, **kwargs) -> SegmentationModel:
+    """Return a network of stride 8 with an auxiliary head of two layers, "early"."""
+    conv = functools.partial(keras.layers.Conv2D, dtype=dtype)
+    image = keras.Input((None, None, 3), name="image")
+    x = keras.layers.Rescaling(1 / 255, dtype=dtype)(image)
+    early = conv(6, 4, 4, activation="relu", name="stem")(x)  # (B, H / 4, W / 4, 6)
+    features = conv(8, 2, 2, activation="relu", name="body")(early)
+    logits = conv(num_classes, 1, name="head")(features)  # (B, H / 8, W / 8, classes)
+    auxiliary = conv(num_classes, 1, name="early_logits")(
+        conv(5, 1, activation="relu", name="early_hidden")(early)
+    )
+    parts = NetworkParts(
+        image,
+        BilinearUpsampling(dtype="float32")(logits, image),
+        features,
+        auxiliary={"early": auxiliary},
+        groups={"backbone": ("stem", "body"), "head": ("head",)},
+        stride=8,
+    )
+    return SegmentationModel(parts, embedding_dim=4, dtype=dtype, **kwargs)
 
 
 def batch(count=2, size=(16, 24), num_classes=3, ignored=True, seed=0):

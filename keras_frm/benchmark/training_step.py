@@ -140,12 +140,9 @@ def _timed_input(batches, runs):
 
 
 def _losses(model, images, labels):
-    logits, features = model._logits_and_features(images, training=True)
-    loss = model.compute_loss(images, labels, logits, training=True)
-    if model.contrastive_weight:
-        contrastive = model._contrastive(labels, logits, features)
-        loss = loss + model.contrastive_weight * contrastive
-    return model.optimizer.scale_loss(loss)
+    """Return the loss of a training step."""
+    losses, _ = model.training_losses(images, labels)
+    return model.optimizer.scale_loss(losses["loss"])
 
 
 def _forward(model):

@@ -33,10 +33,11 @@ def with_given(chosen: Preset, given: dict) -> Preset:
 
     Args:
         chosen: The preset.
-        given: Field -> value, None where an option was not given.
+        given: Field of the preset or of its recipe -> value, None where an option was
+            not given.
     """
     given = {key: value for key, value in given.items() if value is not None}
-    return dataclasses.replace(chosen, **given)
+    return chosen.with_changes(**given)
 
 
 def settings_of(chosen: Preset) -> dict:

@@ -83,7 +83,7 @@ def quantize(
     own = settings.get("preset", {})
     preset = preset or own.get("name")
     if contrastive_weight is None:
-        contrastive_weight = own.get("contrastive_weight")
+        contrastive_weight = own.get("recipe", {}).get("contrastive_weight")
     if preset is None:
         raise ValueError(f"{run} names no preset; pass --preset.")
     given = {

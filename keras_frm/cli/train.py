@@ -1,6 +1,8 @@
 """`keras-frm train`: a model from labelled images."""
 
+import dataclasses
 import functools
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -34,12 +36,20 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on in a run folder.")
     ] = True,
+    network: Annotated[
+        str | None,
+        typer.Option(help="frm (default) or frm_table1; else the preset's."),
+    ] = None,
     backbone: Annotated[
-        str, typer.Option(help="van_tiny, van_small, van_base or van_large.")
-    ] = "van_small",
-    context: Annotated[str, typer.Option(help="frm, ppm, dappm or none.")] = "frm",
-    alignment: Annotated[str, typer.Option(help="bilinear or flow.")] = "bilinear",
-    decoder_width: Annotated[int, typer.Option(help="Channels of the decoder.")] = 128,
+        str | None, typer.Option(help="van_tiny, van_small, van_base or van_large.")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="frm, ppm, dappm or none.")
+    ] = None,
+    alignment: Annotated[str | None, typer.Option(help="bilinear or flow.")] = None,
+    decoder_width: Annotated[
+        int | None, typer.Option(help="Channels of the decoder.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from .keras, .weights.h5 or VAN .pth.")
     ] = None,
@@ -65,6 +75,9 @@ def train(
             help="Factor of the backbone's learning rate.", callback=at_least_zero
         ),
     ] = None,
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Train the rest alone.")
+    ] = False,
     contrastive_weight: ContrastiveWeight = None,
     weight_ema: Annotated[
         float | None,
@@ -118,7 +131,7 @@ def train(
         training_stream,
         with_given,
     )
-    from keras_frm.models.build import build_model
+    from keras_frm.networks.registry import network_of
     from keras_frm.recipes import recipe
     from keras_frm.training.checkpoint import newest_position
     from keras_frm.training.distribution import distribution
@@ -131,6 +144,11 @@ def train(
         )
     # Several machines must find each other before anything else uses TensorFlow.
     spread = distribution(devices)
+    if xla and spread.replicas > 1:
+        raise ValueError(
+            f"--xla cannot compile a step on {spread.replicas} devices; leave it out, "
+            "or take --devices one."
+        )
     keras.utils.set_random_seed(seed)
     if deterministic:
         _use_deterministic_operations()
@@ -141,15 +159,19 @@ def train(
         "learning_rate": learning_rate,
         "contrastive_weight": contrastive_weight,
         "weight_ema": weight_ema,
+        "backbone_multiplier": backbone_rate,
+        "network": network,
     }
     chosen = with_given(chosen_preset(preset, data), given)
-    network = {
-        "backbone": backbone,
-        "context": None if context == "none" else context,
-        "alignment": alignment,
-        "decoder_width": decoder_width,
-        "dtype": precision,
-    }
+    network_options = _given(
+        backbone=backbone,
+        context=context,
+        alignment=alignment,
+        decoder_width=decoder_width,
+        rematerialize=rematerialize or None,
+        freeze_backbone=freeze_backbone or None,
+    )
+    described = network_of(chosen.network, **network_options)
     options = to_store(ctx.params)
     config = {
         "command": "train",
@@ -157,11 +179,10 @@ def train(
         "resize": resize,
         "seed": seed,
         "weights": options.get("weights"),
-        "network": network,
+        "network": {**dataclasses.asdict(described), "dtype": precision},
         "preset": settings_of(chosen),
         "accumulate": accumulate,
         "effective_batch": chosen.batch_size * accumulate,
-        "backbone_rate": backbone_rate,
         "xla": xla,
         "options": options,
     }
@@ -184,10 +205,8 @@ def train(
         with spread.scope():
             # What goes on has its own weights, wherever the first ones are by now.
             start = weights if position is None else None
-            model = build_model(
-                chosen, weights=start, rematerialize=rematerialize, **network
-            )
-            arguments = recipe(chosen, backbone_multiplier=backbone_rate)
+            model = _built(chosen, start, described, precision)
+            arguments = recipe(chosen)
             if accumulate > 1:
                 arguments["optimizer"].gradient_accumulation_steps = accumulate
             model.compile(
@@ -210,8 +229,29 @@ def train(
     print(f"best and last weights, log and curves are in {folder}")
 
 
+def _given(**options):
+    """Return the options of the network that were given; "none" is a value, too."""
+    return {
+        name: None if value == "none" else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _built(chosen, weights, network, precision):
+    """Build the model, and say in a line what was left out of its weights."""
+    from keras_frm.models.build import build_model
+    from keras_frm.models.weights import ClassifierLeftOut
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ClassifierLeftOut)
+        model = build_model(chosen, network=network, weights=weights, dtype=precision)
+    for warning in said:
+        print(warning.message)
+    return model
+
+
 def _use_deterministic_operations():
-    """Let TensorFlow compute the same bits each time."""
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

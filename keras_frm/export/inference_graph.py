@@ -40,7 +40,7 @@ def inference_graph(
             take this size.
 
     Example:
-    >>> from keras_frm.networks.frm import build_network
+    >>> from keras_frm.networks.registry import build_network
     >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
     >>> graph = inference_graph(network, input_shape=(64, 96))
     >>> graph.output.shape, graph.output.dtype

@@ -34,7 +34,7 @@ def flatten(
             or does not take this size.
 
     Example:
-    >>> from keras_frm.networks.frm import build_network
+    >>> from keras_frm.networks.registry import build_network
     >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
     >>> graph = flatten(network, (64, 64, 3))
     >>> graph.input.shape, graph.output.shape

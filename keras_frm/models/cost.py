@@ -16,7 +16,8 @@ class PartProfile(NamedTuple):
 
     Args:
         name: Name of the part.
-        parameters: Number of trainable parameters.
+        parameters: Number of parameters, frozen ones too; moving averages of
+            BatchNorms are none.
         multiply_adds: Multiply-adds of its convolutions.
         attention_multiply_adds: Multiply-adds of its attention products, which
             published figures leave out.
@@ -50,7 +51,7 @@ def profile(model: keras.Model, input_size: tuple[int, int]) -> list[PartProfile
     ['backbone', 'context', 'decoder', 'classifier', 'total']
     """
     network = getattr(model, "network", model)
-    parts = [layer for layer in network.layers if layer.trainable_weights]
+    parts = [layer for layer in network.layers if layer.weights]
     image = tf.TensorSpec((1, *input_size, 3))
     with _recorded_shapes(parts) as shapes:
         # Tracing runs every layer's call; a symbolic call would only infer shapes.
@@ -61,14 +62,24 @@ def profile(model: keras.Model, input_size: tuple[int, int]) -> list[PartProfile
 
 
 def _profile_part(part, shapes):
-    """Return the row of one part, from the shapes its layers put out."""
     layers = [layer for layer in part._flatten_layers() if id(layer) in shapes]
     return PartProfile(
         part.name,
-        sum(int(np.prod(weight.shape)) for weight in part.trainable_weights),
+        sum(int(np.prod(weight.shape)) for weight in _parameters(part)),
         sum(_conv_multiply_adds(layer, shapes[id(layer)]) for layer in layers),
         sum(_attention_multiply_adds(layer, shapes[id(layer)]) for layer in layers),
     )
+
+
+def _parameters(part):
+    """Return the weights that training moves, or would if they were not frozen."""
+    averages = {
+        id(average)
+        for layer in part._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for average in (layer.moving_mean, layer.moving_variance)
+    }
+    return [weight for weight in part.weights if id(weight) not in averages]
 
 
 @contextmanager

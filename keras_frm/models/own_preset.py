@@ -1,7 +1,7 @@
 """The preset, and with it the classes, that a model keeps of its own."""
 
 from keras_frm.labels import LabelSet
-from keras_frm.presets import PRESETS, Preset
+from keras_frm.presets import Preset
 
 
 def own_preset(model: object) -> Preset | None:
@@ -11,11 +11,9 @@ def own_preset(model: object) -> Preset | None:
         model: A `SegmentationModel`, or anything else.
 
     Returns:
-        Its preset; None where it has none, or the name of one that is not registered.
+        Its preset; None where it has none.
     """
     preset = getattr(model, "preset", None)
-    if isinstance(preset, str):
-        preset = PRESETS.get(preset)
     return preset if isinstance(preset, Preset) else None
 
 

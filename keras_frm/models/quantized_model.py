@@ -1,5 +1,6 @@
 """The trainable model with simulated integers."""
 
+import dataclasses
 import inspect
 
 import keras
@@ -7,8 +8,8 @@ from keras import ops
 
 from keras_frm.models.image_size import check_image_size
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.presets import quantization_preset
-from keras_frm.recipes import recipe
+from keras_frm.networks.contract import NetworkParts
+from keras_frm.presets import Preset, quantization_preset
 
 _CROP = "load it with crop={size}, or pass another input_shape to quantize_aware"
 _RESIZE = "load it with resize={size}"
@@ -19,7 +20,9 @@ class QuantizedSegmentationModel(SegmentationModel):
     """A `SegmentationModel` whose network rounds as an int8 file does.
 
     `compile()` without arguments takes the preset's recipe for a fine-tuning. A
-    teacher adds the cross-entropy between its class probabilities and the network's.
+    teacher adds the cross-entropy between its class probabilities and the network's,
+    logged as `distillation`. Auxiliary outputs have no part in it: they serve a
+    training from the start, and their heads would not be rounded.
 
     Args:
         network: See `SegmentationModel`.
@@ -33,7 +36,7 @@ class QuantizedSegmentationModel(SegmentationModel):
 
     def __init__(
         self,
-        network: keras.Model,
+        network: NetworkParts | keras.Model,
         *args,
         teacher: keras.Model | None = None,
         distillation_weight: float = 1.0,
@@ -44,6 +47,7 @@ class QuantizedSegmentationModel(SegmentationModel):
         self.distillation_weight = distillation_weight
         if teacher is not None:
             teacher.trainable = False
+            self.loss_trackers.append(keras.metrics.Mean(name="distillation"))
 
     @classmethod
     def of(cls, model: SegmentationModel, network: keras.Model, **kwargs):
@@ -54,10 +58,13 @@ class QuantizedSegmentationModel(SegmentationModel):
             network: The quantised network.
             **kwargs: `teacher`, of the same classes, which is copied, and
                 `distillation_weight`.
+
+        Raises:
+            ValueError: The network has lost the layer that reads the features.
         """
         teacher = kwargs.pop("teacher", None)
         new = cls(
-            network,
+            _quantized_parts(model, network),
             model.preset,
             model.contrastive_weight,
             model.temperature,
@@ -70,14 +77,9 @@ class QuantizedSegmentationModel(SegmentationModel):
             new.embedding_head.set_weights(model.embedding_head.get_weights())
         return new
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        if optimizer is None or loss is None or metrics is None:
-            fine_tuning = quantization_preset(self.preset)
-            default = recipe(fine_tuning, num_classes=self.num_classes)
-            optimizer = default["optimizer"] if optimizer is None else optimizer
-            loss = default["loss"] if loss is None else loss
-            metrics = default["metrics"] if metrics is None else metrics
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+    @property
+    def compiled_preset(self) -> Preset:
+        return quantization_preset(self.preset)
 
     def fit(self, *args, **kwargs):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
@@ -88,14 +90,15 @@ class QuantizedSegmentationModel(SegmentationModel):
             check_image_size(self.network, given.get(name), what, remedy)
         return super().fit(*args, **kwargs)
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if self.teacher is None or not training:
-            return loss
-        distillation = self._distillation(x, y_pred) / self.replicas
-        return loss + self.distillation_weight * distillation
+    def _loss_terms(self, images, labels, outputs, sample_weight):
+        terms = super()._loss_terms(images, labels, outputs, sample_weight)
+        if self.teacher is not None:
+            distillation = self._distillation(images, outputs["logits"])
+            terms["distillation"] = (
+                self.distillation_weight,
+                distillation / self.replicas,
+            )
+        return terms
 
     def _distillation(self, images, logits):
         """Return the mean cross-entropy between the teacher's classes and these."""
@@ -116,6 +119,28 @@ class QuantizedSegmentationModel(SegmentationModel):
         if teacher is not None:
             config["teacher"] = keras.saving.deserialize_keras_object(teacher)
         return super().from_config(config, custom_objects)
+
+
+def _quantized_parts(model, network):
+    """Return the parts of a rewritten network, found by the names of the old ones."""
+    reader, features = model.features_reader, None
+    if reader is not None:
+        if reader not in [layer.name for layer in network.layers]:
+            raise ValueError(
+                f"Layer '{reader}', which reads the features of network "
+                f"'{model.network.name}', is none of the quantised network; give as "
+                "features what a convolution takes."
+            )
+        # On integers, a layer also takes the step of its input.
+        features = keras.tree.flatten(network.get_layer(reader).input)[0]
+    return dataclasses.replace(
+        model.parts,
+        image=network.input,
+        logits=network.output,
+        features=features,
+        auxiliary={},
+        name=network.name,
+    )
 
 
 def _copy_of(teacher):

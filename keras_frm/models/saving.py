@@ -1,4 +1,4 @@
-"""Weights of a whole network, or of its backbone, from a file."""
+"""Models from files."""
 
 import os
 import zipfile
@@ -8,38 +8,9 @@ import keras
 
 from keras_frm import register_classes
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.networks.checkpoints.van import load_van_weights
 
 # Keras may repeat the whole configuration of a model.
 _LONGEST_REASON = 300
-
-
-def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
-    """Load weights into a network by the kind of the file.
-
-    Args:
-        network: A network of `build_network`.
-        path: A `.keras` file of a network, of a `SegmentationModel` or of a backbone
-            (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
-            VAN checkpoint (`.pth`, `.pth.tar`) for the backbone alone.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, of an unknown kind, or does not fit.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file at {path}.")
-    if path.name.endswith((".pth", ".pth.tar", ".pt")):
-        load_van_weights(network, path)
-    elif path.name.endswith(".keras"):
-        _copy(load_network(path), network, path)
-    elif path.name.endswith(".weights.h5"):
-        _load_h5(network, path)
-    else:
-        raise ValueError(
-            f"{path} is none of the known kinds: .keras, .weights.h5, .pth, .pth.tar."
-        )
 
 
 def load_network(path: str | os.PathLike) -> keras.Model:
@@ -90,39 +61,3 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:_LONGEST_REASON]
         raise ValueError(f"{path} cannot be loaded as a model: {reason}") from error
-
-
-def _copy(source, network, path):
-    """Copy all weights between two networks, or those of a backbone alone."""
-    if source.layers[-1].name == "backbone":
-        source, network = source.layers[-1], network.get_layer("backbone")
-    else:
-        check_classes(source, network.output.shape[-1], path)
-    if [w.shape for w in source.weights] != [w.shape for w in network.weights]:
-        raise ValueError(
-            f"The network in {path} is another one than the one to load it into; "
-            "build it with the same backbone, context, alignment and widths."
-        )
-    network.set_weights(source.get_weights())
-
-
-def check_classes(network: keras.Model, num_classes: int, path) -> None:
-    """Raise a ValueError where a loaded network has another number of classes."""
-    found = network.output.shape[-1]
-    if found != num_classes:
-        raise ValueError(
-            f"The network in {path} has {found} classes and {num_classes} are wanted; "
-            f"pass num_classes={found}, or load its backbone only."
-        )
-
-
-def _load_h5(network, path):
-    """Load a `.weights.h5` file of the same network."""
-    try:
-        network.load_weights(path)
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"{path} does not fit this network of {network.output.shape[-1]} classes, "
-            f"or is damaged: {reason}"
-        ) from error

@@ -1,34 +1,42 @@
 """A learning rate of its own for the backbone."""
 
+from collections.abc import Sequence
+
+import keras
+
 
 class BackboneRate:
     """Mixin of an optimizer: the learning rate of the backbone times a factor.
 
-    A weight is the backbone's if a part of its path is "backbone", the name of the
-    layer in networks of `build_network`.
+    Which weights are the backbone's says `set_backbone`, which `SegmentationModel`
+    calls when it is compiled.
 
     Args:
         backbone_multiplier: The factor; None for the learning rate of the others.
-
-    Raises:
-        ValueError: No weight is the backbone's.
     """
 
     def __init__(self, *args, backbone_multiplier: float | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.backbone_multiplier = backbone_multiplier
+        self._backbone_ids: set[int] = set()
+        self._of_backbone: set[int] = set()
+
+    def set_backbone(self, variables: Sequence[keras.Variable]) -> None:
+        """Say which weights are the backbone's; before the optimizer is built."""
+        self._backbone_ids = {id(variable) for variable in variables}
 
     def build(self, variables):
         super().build(variables)
         self._of_backbone = {
             index
             for index, variable in enumerate(variables)
-            if "backbone" in variable.path.split("/")
+            if id(variable) in self._backbone_ids
         }
         if self.backbone_multiplier is not None and not self._of_backbone:
             raise ValueError(
-                "`backbone_multiplier` is given and no weight has 'backbone' in its "
-                "path; leave it out, or name the backbone's layer so."
+                "`backbone_multiplier` is given and no trained weight is a backbone's; "
+                "leave it out, or train a SegmentationModel whose network names the "
+                "group 'backbone' and does not freeze it."
             )
 
     def rate_of(self, variable, learning_rate):

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_frm.graph.graph import Graph
-from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.quantization.calibrate import calibrate
 from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
 from keras_frm.quantization.fake_quantize import insert_fake_quant
@@ -63,8 +62,9 @@ def trainable_graph(
 
 def read_besides(model: keras.Model) -> list[str]:
     """Return the operations whose input more than a model's network reads."""
-    # The embedding head takes the classifier's input too.
-    return ["classifier"] if isinstance(model, SegmentationModel) else []
+    # The embedding head takes the features too.
+    reader = getattr(model, "features_reader", None)
+    return [] if reader is None else [reader]
 
 
 def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):

@@ -3,7 +3,6 @@
 It is read without TensorFlow, so that commands can look at it before they start that.
 """
 
-import dataclasses
 import json
 import math
 import os
@@ -29,14 +28,14 @@ def load_settings(path: str | os.PathLike) -> dict:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        resize, recipe = content.get("resize"), content.get("preset", {})
+        resize, chosen = content.get("resize"), content.get("preset", {})
         if resize is not None:
             content["resize"] = (int(resize[0]), int(resize[1]))
             if min(content["resize"]) < 1:
                 raise ValueError(f"its resize is {resize}")
-        if not isinstance(recipe, dict):
+        if not isinstance(chosen, dict):
             raise TypeError("its preset is no table")
-        weight = recipe.get("contrastive_weight", 0)
+        weight = chosen.get("recipe", {}).get("contrastive_weight", 0)
         if not 0 <= weight < math.inf:
             raise ValueError(f"its contrastive_weight is {weight}")
     except (
@@ -66,25 +65,6 @@ def load_labels(folder: Path) -> LabelSet | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        return LabelSet(
-            name=str(content["name"]),
-            classes=tuple(str(name) for name in content["classes"]),
-            palette=tuple(_colour(colour) for colour in content["palette"]),
-            ignore_label=int(content["ignore_label"]),
-        )
+        return LabelSet.from_config(content)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ArgumentError(f"{path} is damaged ({error})", "labels") from error
-
-
-def labels_to_json(labels):
-    """Return a label set as JSON can hold it; ids of files are not kept."""
-    content = dataclasses.asdict(labels)
-    return {key: content[key] for key in ("name", "classes", "palette", "ignore_label")}
-
-
-def _colour(colour):
-    """Return an RGB colour from JSON."""
-    red, green, blue = (int(value) for value in colour)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"a colour is {red}, {green}, {blue}")
-    return red, green, blue

@@ -1,7 +1,6 @@
 """A run folder: what a training leaves behind, and how it is read again."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -22,7 +21,6 @@ from keras_frm.training.checkpoint import has_checkpoint
 from keras_frm.training.distribution import Distribution, WorkerLostError
 from keras_frm.training.run_config import (
     CONFIG,
-    labels_to_json,
     load_labels,
     load_settings,
 )
@@ -64,7 +62,7 @@ def new_run(
         WorkerLostError: The first worker could not make it.
     """
     folder = Path(folder)
-    content = {**config, "labels": labels_to_json(labels)}
+    content = {**config, "labels": labels.get_config()}
     agreement = Agreement(spread or Distribution(tf.distribute.get_strategy()))
     if not agreement.spread.is_chief:
         with agreement.spread.watching():
@@ -167,10 +165,11 @@ def load_trained(
 def load_trainable(
     path: str | os.PathLike, chosen: Preset
 ) -> tuple[SegmentationModel, LabelSet]:
-    """Load a trained model with its embedding head, to train it further.
+    """Load a trained model with what only training has, to train it further.
 
     Args:
-        path: A run folder (best weights, and the head of the last), or a `.keras` file.
+        path: A run folder (best weights; embedding head and auxiliary heads of the
+            last), or a `.keras` file.
         chosen: Preset of the training to come; its classes serve where no
             `config.json` lies beside the model.
 
@@ -184,22 +183,24 @@ def load_trainable(
     path = Path(path)
     known = (path if path.is_dir() else path.parent) / CONFIG
     network, labels = load_trained(path, None if known.is_file() else chosen.labels)
-    head = _embedding_head(path / LAST) if chosen.contrastive_weight else None
-    size = {} if head is None else {"embedding_dim": head.units}
-    model = SegmentationModel(
-        network,
-        dataclasses.replace(chosen, labels=labels),
-        contrastive_weight=chosen.contrastive_weight,
-        temperature=chosen.temperature,
-        **size,
-    )
-    if head is not None:
+    whole = _whole_model(path / LAST if path.is_dir() else path)
+    size = {}
+    if whole is None:
+        parts = network  # what only training has begins anew
+    else:
+        parts = whole.parts
+        whole.network.set_weights(network.get_weights())
+        size["embedding_dim"] = whole.embedding_dim
+    model = SegmentationModel(parts, chosen.with_changes(labels=labels), **size)
+    head = getattr(whole, "embedding_head", None)
+    if head is not None and model.contrastive_weight:
         model.embedding_head.set_weights(head.get_weights())
     return model, labels
 
 
-def _embedding_head(path):
-    """Return the embedding head of a trained model, None where there is none."""
+def _whole_model(path):
+    """Return a trained model with what only training has, None where there is none."""
     if not path.is_file():
         return None
-    return getattr(load_model(path, compile=False), "embedding_head", None)
+    model = load_model(path, compile=False)
+    return model if isinstance(model, SegmentationModel) else None

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-# Where the data lie and who recommends a recipe changes no training; options are what
-# the settings were made from, and the effective batch follows from two of them.
-_CHANGE_NOTHING = {"data", "effective_batch", "options", "source"}
+# Where the data lie, who recommends a recipe and what is computed twice to save memory
+# changes no training; options are what the settings were made from, and the effective
+# batch follows from two of them.
+_CHANGE_NOTHING = {"data", "effective_batch", "options", "rematerialize", "source"}
 
 
 def check_same_settings(folder: Path, before: dict, now: dict) -> None:

@@ -29,7 +29,7 @@ def load_van_weights(
     "backbone."), 1e-6 for classification.
 
     Args:
-        model: A built `VAN`, or a model that has one as its layer "backbone".
+        model: A built `VAN`, or a model with one among its layers.
         path: Path of the checkpoint.
 
     Returns:
@@ -55,14 +55,16 @@ def load_van_weights(
 
 
 def _backbone(model):
-    """Return the VAN of a model, the model itself if it is one."""
     if isinstance(model, VAN):
         return model
     network = getattr(model, "network", model)
-    backbone = network.get_layer("backbone")
-    if not isinstance(backbone, VAN):
-        raise ValueError(f"The backbone is {type(backbone).__name__}, not VAN.")
-    return backbone
+    found = [layer for layer in network.layers if isinstance(layer, VAN)]
+    if len(found) != 1:
+        raise ValueError(
+            f"Model '{network.name}' has {len(found)} VAN backbones; one is needed for "
+            "a VAN checkpoint."
+        )
+    return found[0]
 
 
 def _backbone_state(state):

@@ -1,0 +1,85 @@
+"""Weights of a network from a `.weights.h5` file, whose classes may be others."""
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+
+def load_h5(network: keras.Model, path: Path) -> int:
+    """Load a `.weights.h5` file of the same network.
+
+    Args:
+        network: A network from an image to logits. Where the file does not fit, it
+            stays as it is.
+        path: The file.
+
+    Returns:
+        The number of classes in the file. Where it is not the network's, the weights of
+        the classes stay as they are.
+
+    Raises:
+        ValueError: The file is damaged or of another network.
+    """
+    classes = network.output.shape[-1]
+    before = network.get_weights()
+    try:
+        found = _classes_in(path, network)
+        _load(network, path, before, other_classes=found != classes)
+    except Exception as error:
+        network.set_weights(before)
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"{path} does not fit this network of {classes} classes, or is damaged: "
+            f"{reason}"
+        ) from error
+    return found
+
+
+def _classes_in(path, network):
+    """Return the number of classes of a file; the network's where it may fit as it is.
+
+    Files have no order that would tell which weight is which, but of networks that
+    differ in the number of classes alone the shapes differ in that number alone.
+    """
+    with h5py.File(path) as file:
+        shapes = Counter(_shapes_in(file))
+    own = Counter(tuple(weight.shape) for weight in network.weights)
+    missing, surplus = own - shapes, shapes - own
+    last = {shape[-1] for shape in surplus if shape}
+    if len(last) != 1:
+        return network.output.shape[-1]
+    (found,) = last
+    wanted = {shape[-1] for shape in missing if shape} == {network.output.shape[-1]}
+    renamed = Counter({(*shape[:-1], found): n for shape, n in missing.items()})
+    return found if wanted and renamed == surplus else network.output.shape[-1]
+
+
+def _shapes_in(file):
+    """Yield the shapes of the weights in a file, without states of random numbers."""
+    names = []
+    file.visit(names.append)
+    for name in names:
+        if isinstance(file[name], h5py.Dataset) and "seed_generator" not in name:
+            yield file[name].shape
+
+
+def _load(network, path, before, other_classes):
+    """Load what fits; weights of the classes may be left out."""
+    if not other_classes:
+        network.load_weights(path)
+        return
+    for weight in network.weights:
+        weight.assign(np.full(weight.shape, np.nan, weight.dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names what it leaves out
+        network.load_weights(path, skip_mismatch=True)
+    classes = network.output.shape[-1]
+    for weight, value in zip(network.weights, before, strict=True):
+        if np.isnan(weight.numpy()).all():
+            if weight.shape[-1] != classes:
+                raise ValueError(f"it has no weight for {weight.path}")
+            weight.assign(value)

@@ -1,0 +1,130 @@
+"""The one table of networks, and how a network of a name is built."""
+
+import dataclasses
+from typing import Any, Protocol
+
+import keras
+
+from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.frm import FRM, FRM_TABLE_1
+
+
+class Network(Protocol):
+    """A network that can be built: a frozen dataclass whose fields are its options."""
+
+    def build(
+        self,
+        num_classes: int,
+        *,
+        input_shape: tuple[int | None, int | None, int],
+        dtype: Any,
+    ) -> NetworkParts:
+        """Return the parts of a new network: RGB in [0, 255] to logits."""
+
+
+NETWORKS: dict[str, Network] = {
+    "frm": FRM,
+    "frm_table1": FRM_TABLE_1,
+}
+
+
+def register_network(name: str, network: Network) -> Network:
+    """Add a network, so that its name works wherever a network's name is taken.
+
+    Args:
+        name: The name. It must be free.
+        network: Instance of a frozen dataclass, whose fields are the options that
+            `build_model` takes, with a method `build(num_classes, *, input_shape,
+            dtype)` that returns `NetworkParts`.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: The name is taken by another network.
+
+    Example:
+    >>> from keras_frm.networks.frm import FRMNetwork
+    >>> register_network("frm_narrow", FRMNetwork(decoder_width=64)).decoder_width
+    64
+    """
+    if NETWORKS.get(name, network) != network:
+        raise ValueError(
+            f"There is a network '{name}' already; register yours by another name."
+        )
+    NETWORKS[name] = network
+    return network
+
+
+def network_of(name: str | Network, **options) -> Network:
+    """Return a network by name, with other options than its own.
+
+    Args:
+        name: Name of a network, or one that is not registered.
+        **options: Field of the network -> value.
+
+    Raises:
+        ValueError: There is no such network, or it has no such option; the message
+            lists those there are.
+
+    Example:
+    >>> network_of("frm_table1").alignment
+    'flow'
+    """
+    network = name
+    if isinstance(name, str):
+        if name not in NETWORKS:
+            raise ValueError(
+                f"There is no network '{name}'. Choose one of: {', '.join(NETWORKS)}; "
+                "or add your own with keras_frm.register_network."
+            )
+        network = NETWORKS[name]
+    known = [field.name for field in dataclasses.fields(network)]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        label = name if isinstance(name, str) else type(name).__name__
+        raise ValueError(
+            f"Network '{label}' has no option '{unknown[0]}'. Its options: "
+            f"{', '.join(known) or 'none'}."
+        )
+    return dataclasses.replace(network, **options)
+
+
+def build_parts(
+    num_classes: int,
+    network: str | Network = "frm",
+    *,
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+    dtype=None,
+    **options,
+) -> NetworkParts:
+    """Build a network and return its parts, see `build_model`.
+
+    Raises:
+        ValueError: A name or a number is wrong.
+    """
+    if num_classes < 1:
+        raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
+    chosen = network_of(network, **options)
+    return chosen.build(num_classes, input_shape=input_shape, dtype=dtype)
+
+
+def build_network(
+    num_classes: int, network: str | Network = "frm", **options
+) -> keras.Model:
+    """Return the plain network: RGB in [0, 255] to logits at the image's size.
+
+    Args:
+        num_classes: Number of classes.
+        network: Name of a network, or one that is not registered.
+        **options: `input_shape`, `dtype` and the network's own options.
+
+    Raises:
+        ValueError: A name or a number is wrong.
+
+    Example:
+    >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
+    >>> network(keras.ops.ones((1, 45, 64, 3))).shape
+    TensorShape([1, 45, 64, 11])
+    """
+    return build_parts(num_classes, network, **options).network()
