@@ -8,13 +8,13 @@ stages. `build_model(weights="van_small.keras")` takes it, or the checkpoint its
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import keras
 
 import keras_frm
-from keras_frm.files import replacing
 
 
 def convert(checkpoint: Path, target: Path, backbone: str) -> None:
@@ -22,8 +22,10 @@ def convert(checkpoint: Path, target: Path, backbone: str) -> None:
     network = keras_frm.build_model("cityscapes", backbone=backbone).network
     keras_frm.load_van_weights(network, checkpoint)
     features = network.get_layer("backbone").output
-    with replacing(target) as unfinished:
-        keras.Model(network.inputs, features, name=backbone).save(unfinished)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}")
+    keras.Model(network.inputs, features, name=backbone).save(unfinished)
+    os.replace(unfinished, target)
 
 
 def main() -> int:

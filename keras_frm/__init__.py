@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm import metrics as metrics
     from keras_frm import presets as presets
     from keras_frm.data.check import check_data as check_data
+    from keras_frm.data.folder import folder_preset as folder_preset
     from keras_frm.data.pipeline import load_dataset as load_dataset
     from keras_frm.evaluation.evaluate import evaluate as evaluate
     from keras_frm.export.inference_graph import inference_graph as inference_graph
@@ -26,8 +27,12 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm.models.segmentation_model import (
         SegmentationModel as SegmentationModel,
     )
+    from keras_frm.networks.backbone import backbone_from as backbone_from
     from keras_frm.networks.checkpoints.van import load_van_weights as load_van_weights
+    from keras_frm.networks.contract import NetworkParts as NetworkParts
+    from keras_frm.networks.registry import register_network as register_network
     from keras_frm.presets import Preset as Preset
+    from keras_frm.presets import Recipe as Recipe
     from keras_frm.presets import register_preset as register_preset
     from keras_frm.quantization.aware import quantize_aware as quantize_aware
     from keras_frm.quantization.recalibrate import recalibrate as recalibrate
