@@ -25,6 +25,8 @@ if image is None:
 mask = segmenter(image, order="BGR")  # (H, W) uint8 class ids
 for class_id, count in enumerate(np.bincount(mask.ravel())):
     if count:
-        print(f"{segmenter.labels[class_id]:15} {100 * count / mask.size:5.1f} %")
+        print(
+            f"{segmenter.labels.classes[class_id]:15} {100 * count / mask.size:5.1f} %"
+        )
 overlay = segmenter.overlay(image, order="BGR")  # (H, W, 3) uint8 RGB
 cv2.imwrite(options.out, cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))

@@ -1,7 +1,10 @@
-"""One way to resize images, for training, calibration and inference alike."""
+"""One way to resize images and scores, for training, calibration and inference."""
 
 import cv2
 import numpy as np
+
+# OpenCV 5 resizes no more channels at a time; OpenCV 4 up to 512.
+_MAX_CHANNELS = 128
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -31,3 +34,31 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
+
+
+def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize scores bilinearly with half-pixel centres.
+
+    Args:
+        array: (h, w, C), uint8 or float32.
+        size: New height and width, pixels.
+
+    Returns:
+        (H, W, C), the dtype of `array`; the array itself where it has that size.
+
+    Example:
+    >>> resize_scores(np.ones((2, 3, 200), np.float32), (4, 6)).shape
+    (4, 6, 200)
+    """
+    if array.shape[:2] == tuple(size):
+        return array
+    height, width = size
+    parts = [
+        cv2.resize(
+            array[..., first : first + _MAX_CHANNELS],
+            (width, height),
+            interpolation=cv2.INTER_LINEAR,
+        ).reshape(height, width, -1)  # (H, W, 1..128)
+        for first in range(0, array.shape[-1], _MAX_CHANNELS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)

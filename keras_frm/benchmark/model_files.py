@@ -128,7 +128,7 @@ def _distinct_names(paths) -> list[str]:
 
 def _tflite(path, size, threads) -> ModelFile:
     """Open a `.tflite` file; it has its own input size."""
-    from keras_frm.runtime.backends.litert import load_interpreter
+    from keras_frm.runtime.backends.litert import open_tflite
     from keras_frm.runtime.segmenter import Segmenter
 
     segmenter = Segmenter(path, num_threads=threads)
@@ -136,14 +136,14 @@ def _tflite(path, size, threads) -> ModelFile:
     # Only when it is timed: memory is measured without this second interpreter.
     @functools.cache
     def interpreter():
-        return load_interpreter(path.read_bytes(), threads)
+        return open_tflite(path.read_bytes(), threads)
 
     return ModelFile(
         name=path.name,
         path=path,
         runtime=f"{segmenter.runtime} {package_version(segmenter.runtime)}",
         input_size=segmenter.input_size,
-        num_classes=known_class_count(segmenter.label_set),
+        num_classes=known_class_count(segmenter.labels),
         invoke=lambda: interpreter().invoke(),
         segment=segmenter,
     )

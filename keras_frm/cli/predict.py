@@ -75,7 +75,7 @@ def _device_segmenter(model: Path, preset: str | None, threads: int | None):
 
     segmenter = Segmenter(model, num_threads=threads)
     if preset is None:
-        return segmenter, segmenter.label_set
+        return segmenter, segmenter.labels
     from keras_frm.presets import preset as find_preset
 
     return segmenter, find_preset(preset).labels

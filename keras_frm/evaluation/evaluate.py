@@ -46,7 +46,7 @@ def evaluate(
         dataset: A `tf.data.Dataset` or iterable of pairs: image (H, W, 3) uint8 or
             float in [0, 255] and label (H, W) or (H, W, 1) integer train ids, both
             with or without a leading batch axis.
-        labels: The classes; None takes `dataset.labels`, then `model.label_set`, or
+        labels: The classes; None takes `dataset.labels`, then `model.labels`, or
             numbered names for as many classes as a Keras model has.
         mode: "whole", or "slide" for windows (Keras models only).
         window: (h, w) in pixels for "slide"; None takes the size that the model is
@@ -170,7 +170,7 @@ def _fixed_size(model: keras.Layer) -> tuple[int, int] | None:
 
 def _mask_labels(segment: Callable, labels: LabelSet | None) -> LabelSet:
     """Return the classes of a callable's masks: its own if no others are given."""
-    own = getattr(segment, "label_set", None)
+    own = getattr(segment, "labels", None)
     if own is None and labels is None:
         raise ValueError(
             "A callable that returns masks does not tell its classes; pass labels=."
