@@ -142,7 +142,7 @@ def test_metadata(precision, exported):
 def test_segmenter_gives_the_models_mask(precision, exported, model):
     report = exported(precision)
     segmenter = Segmenter(report.path, num_threads=1)
-    assert segmenter.labels == CAMVID.classes
+    assert segmenter.labels == CAMVID
     shares = []
     for image in scenes(SIZE, 9)[6:]:  # images that nothing was calibrated on
         mask = segmenter(image)
@@ -299,7 +299,7 @@ def test_labels_and_provenance(tmp_path):
     path = tmp_path / "own.tflite"
     export_own(path, labels=labels, provenance={"model": "renamed"})
     segmenter = Segmenter(path)
-    assert segmenter.labels == labels.classes
+    assert segmenter.labels == labels
     assert segmenter.palette == labels.palette
     assert segmenter.metadata.provenance["model"] == "renamed"
 

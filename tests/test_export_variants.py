@@ -32,7 +32,7 @@ def network(context="frm", alignment="bilinear"):
     return built
 
 
-def check(model, size, path, precision, least):
+def check(model, size, path, precision, least, keep_float=()):
     """Export; the check of the export itself and new images must agree."""
     report = export_tflite(
         model,
@@ -40,6 +40,7 @@ def check(model, size, path, precision, least):
         input_shape=size,
         precision=precision,
         representative_data=scenes(size, 2),
+        keep_float=keep_float,
         min_agreement=least,
     )
     image = scenes(size, 5)[-1]
@@ -83,27 +84,29 @@ def test_int8(context, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "keep_float", "match"),
+    ("precision", "keep_float", "least"),
     [
-        pytest.param(
-            *("float32", (), "does not run.*bilinear"), marks=pytest.mark.slow
-        ),
-        ("int8", (), r"no rule for Take .* keep_float=\['decoder.flow_3.take'\]"),
-        pytest.param(
-            *("int8", ("decoder.flow*",), "does not run.*bilinear"),
-            marks=pytest.mark.slow,
-        ),
+        ("float32", (), 0.999),
+        pytest.param("int8", ("decoder.flow*",), 0.6, marks=pytest.mark.slow),
     ],
 )
-def test_flow_alignment_is_refused(precision, keep_float, match, tmp_path):
+def test_flow_alignment(precision, keep_float, least, tmp_path):
+    report = check(
+        network(alignment="flow"),
+        *(ODD, tmp_path / "a.tflite", precision, least, keep_float),
+    )
+    assert report.operations["GATHER_ND"] + report.operations["GATHER"] > 0
+
+
+def test_int8_flow_alignment_says_what_to_keep_in_float(tmp_path):
+    match = r"no rule for Take .* keep_float=\['decoder.flow_3.take'\]"
     with pytest.raises(ValueError, match=match) as error:
         export_tflite(
             network(alignment="flow"),
             tmp_path / "a.tflite",
             input_shape=ODD,
-            precision=precision,
+            precision="int8",
             representative_data=scenes(ODD, 2),
-            keep_float=keep_float,
         )
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 import io
 import json
+import struct
 import subprocess
 import zipfile
 
@@ -52,6 +53,12 @@ def changed_json(change):
 @pytest.mark.parametrize("output", ["mask", "logits", "scores"])
 def test_what_was_attached_is_read(labels, output):
     metadata = about(labels, output=output)
+    assert read(attach(MODEL, metadata)) == metadata
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 32])
+def test_any_whole_output_stride(stride):
+    metadata = about(output="logits", output_stride=stride)
     assert read(attach(MODEL, metadata)) == metadata
 
 
@@ -137,7 +144,11 @@ def test_damaged_member():
     [
         lambda entry: entry.pop("labels"),
         lambda entry: entry.update(output="picture"),
-        lambda entry: entry.update(output_stride=3),
+        lambda entry: entry.update(output_stride=0),
+        lambda entry: entry.update(output_stride=-8),
+        lambda entry: entry.update(output_stride=2.5),
+        lambda entry: entry.update(output_stride=True),
+        lambda entry: entry.update(output_stride=2**40),
         lambda entry: entry.update(output_stride="four"),
         lambda entry: entry["labels"].update(palette=[[0, 0, 0]]),
         lambda entry: entry["labels"].update(palette=[[0, 0, 999]] * 19),
@@ -168,11 +179,27 @@ def test_sizes_are_bounded():
         read(rezipped(**{"keras_frm.json": "{}", "bomb.txt": "0" * (2**20 + 1)}))
 
 
+def test_long_list_of_members_is_not_read():
+    many = rezipped(**{f"{number}": "" for number in range(30_000)})
+    with pytest.raises(ValueError, match="metadata of the model is damaged"):
+        read(many)
+
+
+@pytest.mark.parametrize("disks", [1, 2])
+def test_zip64(disks):
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 0, disks)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, 0, 0, 0)
+    with pytest.raises(ValueError, match="metadata of the model is damaged"):
+        read(MODEL + bytes(56) + locator + end)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"output": "picture"},
-        {"output_stride": 2},
+        {"output_stride": 0},
+        {"output_stride": 2.0},
+        {"output_stride": 1025},
         {"input_size": (0, 5)},
         {"labels": LabelSet("own", ("a\nb",), ((0, 0, 0),))},
         {"labels": LabelSet("own", (), ())},

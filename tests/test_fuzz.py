@@ -1,5 +1,6 @@
 """Damaged model files and images: every failure is a named error."""
 
+import os
 import re
 import subprocess
 import sys
@@ -78,10 +79,14 @@ def fuzz(*arguments):
     """Damage files in a process of its own; return (error, how often) pairs."""
     done = subprocess.run(
         [sys.executable, SCRIPT, *map(str, arguments)],
-        env={"PYTHONPATH": str(SCRIPT.parents[1]), "PATH": ""},
+        env={
+            "PYTHONPATH": str(SCRIPT.parents[1]),
+            "PATH": "",
+            "KERAS_FRM_CACHE": os.environ["KERAS_FRM_CACHE"],
+        },
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return re.findall(r"'(\w+)': (\d+)", done.stdout)

@@ -21,12 +21,13 @@ from tflite_files import (
 
 import keras_frm
 from keras_frm.files import write_png
+from keras_frm.images import resize_image, resize_scores
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends import litert as interpreter
 from keras_frm.runtime.draw import overlay
+from keras_frm.runtime.errors import ModelFileError
 from keras_frm.runtime.file_metadata import FileMetadata, attach
 from keras_frm.runtime.segmenter import Segmenter
-from keras_frm.runtime.tflite.check import ModelFileError
 from keras_frm.runtime.video import write_video
 
 ROOT = Path(__file__).parents[1]
@@ -170,6 +171,48 @@ def test_file_of_scores_gets_no_second_softmax(segmenter_of):
     np.testing.assert_allclose(scores, tf.nn.softmax(image / 255), atol=1e-5)
 
 
+def stepped(image):
+    """Logits of five classes that differ by little, many of them equal."""
+    steps = tf.round(image[..., :1] / 64) * 1e-7  # (1, H, W, 1)
+    return 1 + tf.concat([steps, 1e-7 - steps, steps, 0 * steps, steps * 0.5], -1)
+
+
+@pytest.mark.parametrize("size", [SIZE, (64, 96), (37, 51), (9, 7)])
+@pytest.mark.parametrize(
+    ("function", "count", "output"),
+    [
+        (lambda x: tf.nn.avg_pool2d(x, 4, 4, "SAME"), 3, "logits"),
+        (stepped, 5, "logits"),
+        (lambda x: stepped(x) / 5, 5, "scores"),
+        (lambda x: tf.nn.softmax(tf.nn.avg_pool2d(x, 4, 4, "SAME") / 99), 3, "scores"),
+    ],
+    ids=["logits", "nearly equal logits", "nearly equal scores", "scores"],
+)
+def test_mask_is_the_argmax_of_the_scores(function, count, output, size, segmenter_of):
+    content = convert(function, 1, *SIZE, 3)
+    labels = LabelSet("own", tuple("abcde"[:count]), ((1, 2, 3),) * count)
+    segmenter = segmenter_of(attach(content, about(output, labels=labels)))
+    mask, scores = segmenter(noise(size)), segmenter.scores(noise(size))
+    np.testing.assert_array_equal(scores.argmax(-1), mask)
+    assert len(np.unique(mask)) > 1
+
+
+def test_logits_are_resized_before_the_softmax(segmenter_of):
+    scores = segmenter_of(colour_logits()).scores(noise((64, 96)))
+    logits = run_alone(colour_logits(), resize_image(noise((64, 96)), SIZE))[0]
+    expected = tf.nn.softmax(resize_scores(logits, (64, 96)))
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+def test_stride_of_eight(segmenter_of):
+    content = convert(lambda x: tf.nn.avg_pool2d(x, 8, 8, "SAME"), 1, *SIZE, 3)
+    segmenter = segmenter_of(attach(content, about(output_stride=8)))
+    image, expected = colours()
+    assert segmenter.metadata.output_stride == 8
+    assert (segmenter(image) == expected).mean() > 0.85
+    assert segmenter.scores(image).shape == (*SIZE, 3)
+
+
 def test_file_of_masks_has_no_scores(segmenter_of):
     with pytest.raises(ValueError, match=r"mask only.*output='logits'"):
         segmenter_of(uint8_mask()).scores(noise())
@@ -181,9 +224,8 @@ def test_file_of_masks_has_no_scores(segmenter_of):
 def test_metadata(segmenter_of):
     content = attach(colour_logits(), about())
     segmenter = segmenter_of(content)
-    assert segmenter.labels == ("red", "green", "blue")
-    assert segmenter.palette == LABELS.palette
     assert segmenter.labels == LABELS
+    assert segmenter.palette == LABELS.palette
     assert segmenter.metadata == about()
     assert segmenter.input_size == SIZE
     assert segmenter.runtime == interpreter.runtime_name()
@@ -194,10 +236,10 @@ def test_metadata(segmenter_of):
 
 def test_foreign_file_has_numbers_for_names(segmenter_of):
     segmenter = segmenter_of(colour_logits())
-    assert segmenter.labels == ("class 0", "class 1", "class 2")
+    assert segmenter.labels.classes == ("class 0", "class 1", "class 2")
     assert len(set(segmenter.palette)) == 3
     assert segmenter.metadata is None
-    assert len(segmenter_of(colour_mask()).labels) == 255
+    assert segmenter_of(colour_mask()).labels.num_classes == 255
 
 
 def test_overlay(segmenter_of):
@@ -297,6 +339,13 @@ def test_wrong_order_and_threads(segmenter_of):
         segmenter_of(colour_logits())(noise(), order="GBR")
     with pytest.raises(ValueError, match="num_threads must be 1 or more"):
         segmenter_of(colour_logits(), num_threads=0)
+
+
+def test_file_of_unknown_kind(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(colour_logits())
+    with pytest.raises(ModelFileError, match=r"its ending is none of \.tflite"):
+        Segmenter(path)
 
 
 def test_missing_file(tmp_path):

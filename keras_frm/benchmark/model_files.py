@@ -132,7 +132,7 @@ def _distinct_names(paths) -> list[str]:
 
 
 def _tflite(path, size, threads) -> ModelFile:
-    from keras_frm.runtime.backends.litert import load_interpreter
+    from keras_frm.runtime.backends.litert import open_tflite
     from keras_frm.runtime.segmenter import Segmenter
 
     segmenter = Segmenter(path, num_threads=threads)
@@ -140,7 +140,7 @@ def _tflite(path, size, threads) -> ModelFile:
     # Only when it is timed: memory is measured without this second interpreter.
     @functools.cache
     def interpreter():
-        return load_interpreter(path.read_bytes(), threads)
+        return open_tflite(path.read_bytes(), threads)
 
     return ModelFile(
         name=path.name,

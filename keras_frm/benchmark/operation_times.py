@@ -13,8 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_frm.benchmark.single_operation import TensorShape, TfliteOperations
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.export.tflite.partitions import delegated_outputs
-from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.tflite.check import check_tflite
+from keras_frm.runtime.backends.litert import load_interpreter, open_tflite
 
 # What the inputs and outputs of files timed side by side may take, in bytes.
 _MEMORY = 1 << 30
@@ -117,8 +116,7 @@ def time_operations(
     name = "The file" if isinstance(model, bytes) else str(model)
     content = model if isinstance(model, bytes) else _read(Path(model))
     try:
-        check_tflite(content)
-        whole = load_interpreter(content, threads)
+        whole = open_tflite(content, threads)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     graph = TfliteOperations(content)

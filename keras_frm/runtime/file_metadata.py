@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ OUTPUTS = ("mask", "logits", "scores")
 
 _JSON, _LABELS = "keras_frm.json", "labels.txt"
 _MAX_MEMBERS, _MAX_MEMBER_BYTES = 16, 2**20
+_ZIP_END = 22  # bytes of its last record
 _MAX_CLASSES = 255  # masks are uint8 and 255 is "ignore"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a fixed time: equal metadata gives equal bytes
 
@@ -23,7 +25,7 @@ class FileMetadata:
     Args:
         labels: Class names and colours.
         output: "mask" (class ids), "logits" or "scores" (probabilities).
-        output_stride: Input size divided by output size, 1 or 4.
+        output_stride: Input size divided by output size: 1, or the network's own.
         precision: Precision of the weights and activations, such as "int8".
         input_size: Height and width of the input, in pixels.
         version: Version of the package that wrote the file.
@@ -44,10 +46,13 @@ class FileMetadata:
     def __post_init__(self):
         if self.output not in OUTPUTS:
             raise ValueError(f"output is '{self.output}', not one of {OUTPUTS}.")
-        if self.output_stride not in (1, 4):
-            raise ValueError(f"output_stride is {self.output_stride}, not 1 or 4.")
         if len(self.input_size) != 2 or min(self.input_size) < 1:
             raise ValueError(f"input_size is {self.input_size}, not (height, width).")
+        stride, largest = self.output_stride, max(self.input_size)
+        if type(stride) is not int or not 1 <= stride <= largest:
+            raise ValueError(
+                f"output_stride is {stride!r}, not a whole number from 1 to {largest}."
+            )
         if not 1 <= self.labels.num_classes <= _MAX_CLASSES:
             raise ValueError(f"{self.labels.num_classes} classes are not 1 to 255.")
         for name in self.labels.classes:
@@ -140,7 +145,7 @@ def read(content: bytes) -> FileMetadata | None:
                 ignore_label=int(labels["ignore_label"]),
             ),
             output=str(entry["output"]),
-            output_stride=int(entry["output_stride"]),
+            output_stride=entry["output_stride"],
             precision=str(entry["precision"]),
             input_size=tuple(int(side) for side in entry["input"]["size"]),
             version=str(entry["version"]),
@@ -183,13 +188,28 @@ def flatbuffer_size(content: bytes) -> int:
 
 def _archive(content: bytes) -> zipfile.ZipFile | None:
     """Open the zip at the end of a file; None where there is none."""
-    file = io.BytesIO(content)
-    if not zipfile.is_zipfile(file):
+    end = _zip_end(content)
+    if end < 0:
         return None
+    (listed,) = struct.unpack_from("<I", content, end + 12)  # bytes; all are read
+    is_zip64 = content[max(0, end - 20) :].startswith(b"PK\6\7")
+    if listed > _MAX_MEMBER_BYTES or is_zip64:
+        raise ValueError(
+            "The metadata of the model is damaged (its list is over 1 MB)."
+        )
     try:
-        return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        return zipfile.ZipFile(io.BytesIO(content))
+    except Exception as error:  # BadZipFile, struct.error, and others
         raise ValueError(f"The metadata of the model is damaged ({error}).") from None
+
+
+def _zip_end(content: bytes) -> int:
+    """Return where the last record of a zip begins, -1 where there is none."""
+    last = len(content) - _ZIP_END
+    if content[last:].startswith(b"PK\5\6") and content.endswith(b"\0\0"):
+        return last
+    found = content.rfind(b"PK\5\6", max(0, last - 2**16))  # a comment follows
+    return found if found <= last else -1
 
 
 def _members(content: bytes) -> dict[str, bytes] | None:

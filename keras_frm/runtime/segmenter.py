@@ -1,4 +1,4 @@
-"""Segment images with an exported model: numpy, OpenCV and a TFLite interpreter."""
+"""Segment images with an exported model: numpy, OpenCV and a runtime of model files."""
 
 import os
 import threading
@@ -9,19 +9,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from keras_frm.images import resize_image, resize_scores
 from keras_frm.labels import LabelSet
-from keras_frm.runtime import file_metadata
-from keras_frm.runtime.backends.litert import load_interpreter, runtime_name
-from keras_frm.runtime.backends.tensors import Input, Output, read_input, read_output
+from keras_frm.runtime.backends.network import one_line, open_network
 from keras_frm.runtime.draw import overlay
+from keras_frm.runtime.errors import ModelFileError
 from keras_frm.runtime.file_metadata import FileMetadata
-from keras_frm.runtime.tflite.check import ModelFileError, check_tflite
 
-_MAX_FILE_BYTES = 2**31 - 1
 _MAX_THREADS = 4  # more rarely help on a board, and heat it
+_BELOW_ONE = np.float32(1 - 2**-22)  # stays below its like after a division
 
 
-class Benchmark(NamedTuple):
+class Latency(NamedTuple):
     """Time of one image: of the network alone, and of a whole call."""
 
     median_ms: float
@@ -37,10 +36,17 @@ class Segmenter:
 
     Calls from several threads are safe; they run one after another.
 
+    The file may come from anywhere: it is checked, and loaded and run once in a
+    short-lived process of its own before this process loads it. That takes as long as
+    starting Python, loading the file three times and two images; a file that passed is
+    not tried again (see `keras_frm.runtime.trial`).
+
     Args:
         path: A .tflite file: of this package, or another segmentation network with a
             fixed input size and batch 1, whose classes then have numbers for names.
         num_threads: Threads of the interpreter; None is all cores, at most four.
+        verify: False leaves out the process of its own, for files that are trusted;
+            a damaged file can then crash this process or never return.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -52,29 +58,30 @@ class Segmenter:
         >>> mask = segmenter(image)  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | os.PathLike, *, num_threads: int | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        num_threads: int | None = None,
+        verify: bool = True,
+    ):
         self.path = Path(path)
         if num_threads is None:
             num_threads = min(_MAX_THREADS, os.cpu_count() or 1)
         if num_threads < 1:
             raise ValueError(f"num_threads must be 1 or more, not {num_threads}.")
-        content = _read_file(self.path)
-        try:
-            check_tflite(content)
-            self.metadata: FileMetadata | None = file_metadata.read(content)
-            self._interpreter = load_interpreter(content, num_threads)
-            self._input: Input = read_input(self._interpreter, self.metadata)
-            self._output: Output = read_output(self._interpreter, self.metadata)
-        except (ValueError, RuntimeError) as error:
-            line = str(error).strip().partition("\n")[0]
-            raise ModelFileError(f"Cannot use model '{self.path}': {line}") from error
-        self.runtime = runtime_name()
+        self._network = open_network(self.path, num_threads, verify=verify)
         self._lock = threading.Lock()
+
+    @property
+    def metadata(self) -> FileMetadata | None:
+        """What the file says about itself; None for foreign files."""
+        return self._network.metadata
 
     @property
     def labels(self) -> LabelSet:
         """Names and colours of the classes."""
-        return self._output.labels
+        return self._network.labels
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
@@ -84,7 +91,12 @@ class Segmenter:
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width that the network sees, in pixels."""
-        return self._input.size
+        return self._network.input_size
+
+    @property
+    def runtime(self) -> str:
+        """The package that runs the network, such as "ai_edge_litert"."""
+        return self._network.runtime
 
     def __call__(self, image: np.ndarray, *, order: str = "RGB") -> np.ndarray:
         """Segment an image.
@@ -100,13 +112,18 @@ class Segmenter:
             ValueError: The image has another shape or dtype.
         """
         output = self._run(image, order)
-        size = image.shape[1], image.shape[0]
-        if self._output.kind == "mask":
-            return cv2.resize(output, size, interpolation=cv2.INTER_NEAREST)
-        return _resize(output, size).argmax(-1).astype(np.uint8)
+        size = image.shape[:2]
+        if self._network.output == "mask":
+            return cv2.resize(output, size[::-1], interpolation=cv2.INTER_NEAREST)
+        output = resize_scores(output, size)  # (H, W, C)
+        if self._network.output == "scores":
+            output = _normalised(output)
+        return output.argmax(-1).astype(np.uint8)
 
     def scores(self, image: np.ndarray, *, order: str = "RGB") -> np.ndarray:
         """Return the probability of each class at each pixel.
+
+        Their argmax is the mask: logits are resized to the image before the softmax.
 
         Args:
             image: (H, W, 3) uint8 of any size.
@@ -118,16 +135,13 @@ class Segmenter:
         Raises:
             ValueError: The image does not fit, or the model's output is a mask.
         """
-        if self._output.kind == "mask":
+        if self._network.output == "mask":
             raise ValueError(
                 f"Model '{self.path}' gives a mask only. Export one with "
                 "output='logits' or output='scores'."
             )
-        output = self._run(image, order)
-        if self._output.kind == "logits":
-            output = _softmax(output)
-        scores = _resize(output, (image.shape[1], image.shape[0]))
-        return scores / scores.sum(-1, keepdims=True)
+        output = resize_scores(self._run(image, order), image.shape[:2])
+        return (_softmax if self._network.output == "logits" else _normalised)(output)
 
     def overlay(
         self, image: np.ndarray, *, order: str = "RGB", alpha: float = 0.5
@@ -146,7 +160,7 @@ class Segmenter:
         rgb = np.ascontiguousarray(image if order == "RGB" else image[..., ::-1])
         return overlay(rgb, mask, self.palette, alpha)
 
-    def benchmark(self, runs: int = 50) -> Benchmark:
+    def benchmark(self, runs: int = 50) -> Latency:
         """Measure the time of the network alone and of a whole call.
 
         Args:
@@ -162,34 +176,23 @@ class Segmenter:
 
         def invoke():
             with self._lock:
-                self._interpreter.invoke()
+                self._network.invoke()
 
-        return Benchmark(*_times(invoke, runs), *_times(lambda: self(image), runs))
+        return Latency(*_times(invoke, runs), *_times(lambda: self(image), runs))
 
     def _run(self, image: np.ndarray, order: str) -> np.ndarray:
         """Return the network's output: (h, w) uint8 or (h, w, C) float32."""
         _check_image(image, order)
         if order == "BGR":
             image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
-        batch = self._input.prepare(image)  # (1, H, W, 3)
+        image = resize_image(image, self.input_size)
         with self._lock:
-            self._interpreter.set_tensor(self._input.index, batch)
             try:
-                self._interpreter.invoke()
+                return self._network.run(image)
             except (RuntimeError, ValueError) as error:
-                line = str(error).strip().partition("\n")[0]
-                raise ModelFileError(f"Model '{self.path}' failed: {line}") from error
-            output = self._interpreter.get_tensor(self._output.index)  # a copy
-        return self._output.decode(output)
-
-
-def _read_file(path: Path) -> bytes:
-    """Return a model file's content."""
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no model file '{path}'.")
-    if path.stat().st_size > _MAX_FILE_BYTES:
-        raise ModelFileError(f"Model '{path}' is over 2 GB.")
-    return path.read_bytes()
+                raise ModelFileError(
+                    f"Model '{self.path}' failed: {one_line(error)}"
+                ) from error
 
 
 def _check_image(image: np.ndarray, order: str) -> None:
@@ -212,22 +215,19 @@ def _check_image(image: np.ndarray, order: str) -> None:
         raise ValueError(f"order must be 'RGB' or 'BGR', not {order!r}.")
 
 
-def _resize(scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize (h, w, C) bilinearly to (width, height)."""
-    if scores.shape[1::-1] == size:
-        return scores
-    # OpenCV resizes up to four channels at once.
-    parts = [
-        cv2.resize(scores[..., start : start + 4], size).reshape(*size[::-1], -1)
-        for start in range(0, scores.shape[-1], 4)
-    ]
-    return np.concatenate(parts, axis=-1)  # (H, W, C)
-
-
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits into probabilities along the last axis."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    """Turn logits into probabilities along the last axis, whose argmax is theirs."""
+    highest = logits.max(-1, keepdims=True)
+    powers = np.exp(logits - highest)
+    # What is a little below the highest logit must not round to a tie with it.
+    np.minimum(powers, _BELOW_ONE, out=powers, where=logits < highest)
     return powers / powers.sum(-1, keepdims=True)
+
+
+def _normalised(scores: np.ndarray) -> np.ndarray:
+    """Let scores add up to one along the last axis; zeros stay zeros."""
+    total = scores.sum(-1, keepdims=True)
+    return scores / np.maximum(total, np.finfo(np.float32).tiny)
 
 
 def _times(function, runs: int) -> tuple[float, float, float]:

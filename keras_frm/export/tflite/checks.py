@@ -5,15 +5,11 @@ from collections import Counter
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_frm.runtime.tflite.operators import OPERATORS
-
 _NAMES = {
     code: name
     for name, code in vars(schema.BuiltinOperator).items()
     if not name.startswith("_")
 }
-
-_RUN = {kind.name for kind in OPERATORS.values()}
 
 # Operation -> why a file with it is no good on a device.
 _FORBIDDEN = {
@@ -51,6 +47,9 @@ def operations(content: bytes) -> Counter:
 def check_operations(content: bytes) -> None:
     """Refuse operations that devices lack, and shapes that are not fixed.
 
+    Custom operations, variables and what a dilated convolution turns into are refused;
+    every other builtin operation passes.
+
     Args:
         content: The flatbuffer.
 
@@ -66,14 +65,7 @@ def check_operations(content: bytes) -> None:
                 f"The file has the operation '{name[7:]}', which the plain LiteRT "
                 "runtime lacks (a Flex operation needs all of TensorFlow)."
             )
-        if name not in _RUN:
-            raise ExportError(
-                f"The file has {name}, which keras_frm.Segmenter does not run. If the "
-                "network has flow alignment, build it with alignment='bilinear'."
-            )
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
+    for tensor in _tensors(content):
         if tensor.ShapeSignatureLength() and (tensor.ShapeSignatureAsNumpy() < 0).any():
             raise ExportError(
                 f"Tensor '{tensor.Name().decode()}' has no fixed shape: delegates "
@@ -91,9 +83,7 @@ def check_integers(content: bytes) -> None:
         ExportError: A tensor is no integer one; the message names it.
     """
     floats = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
+    for tensor in _tensors(content):
         if tensor.Type() in floats:
             raise ExportError(
                 f"Tensor '{tensor.Name().decode()}' is float: an accelerator without "
@@ -113,6 +103,14 @@ def mask_agreement(masks: np.ndarray, expected: np.ndarray) -> float:
     0.5
     """
     return float(np.mean(np.asarray(masks) == np.asarray(expected)))
+
+
+def _tensors(content):
+    model = schema.Model.GetRootAs(content, 0)
+    for place in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(place)
+        for index in range(graph.TensorsLength()):
+            yield graph.Tensors(index)
 
 
 def _name(code):

@@ -1,1 +1,1 @@
-"""Interpreters of model files, one a file."""
+"""What runs model files: one file for each runtime, and the table that picks it."""

@@ -1,7 +1,14 @@
-"""The TFLite interpreter of whichever package a device has."""
+"""`.tflite` files, by the TFLite interpreter of whichever package a device has."""
 
 import importlib
 from types import ModuleType
+
+import numpy as np
+
+from keras_frm.runtime import file_metadata
+from keras_frm.runtime.backends.tensors import read_input, read_output
+from keras_frm.runtime.tflite.check import check_tflite
+from keras_frm.runtime.trial import try_apart
 
 # In order of preference; the last one is large and slow to import.
 _RUNTIMES = {
@@ -11,11 +18,69 @@ _RUNTIMES = {
 }
 
 
+class TFLiteNetwork:
+    """A `.tflite` file that is open, see `Network`.
+
+    Args:
+        content: The file.
+        num_threads: Threads of the interpreter.
+        verify: Whether the file runs in a process of its own first.
+    """
+
+    def __init__(self, content: bytes, num_threads: int, verify: bool):
+        self.runtime = runtime_name()
+        self._interpreter = open_tflite(content, num_threads, verify=verify)
+        self.metadata = file_metadata.read(content)
+        self._input = read_input(self._interpreter, self.metadata)
+        self._output = read_output(self._interpreter, self.metadata)
+        self.input_size = self._input.size
+        self.labels = self._output.labels
+        self.output = self._output.kind
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        batch = self._input.prepare(image)  # (1, H, W, 3)
+        self._interpreter.set_tensor(self._input.index, batch)
+        self._interpreter.invoke()
+        output = self._interpreter.get_tensor(self._output.index)  # a copy
+        return self._output.decode(output)
+
+    def invoke(self) -> None:
+        self._interpreter.invoke()
+
+
+open_network = TFLiteNetwork
+
+
+def open_tflite(content: bytes, num_threads: int, *, verify: bool = True):
+    """Check a file of unknown origin and load it into an interpreter.
+
+    Args:
+        content: The file.
+        num_threads: Threads of the interpreter.
+        verify: Whether the file is loaded and run in a process of its own first, which
+            holds back what crashes or stalls the interpreter.
+
+    Returns:
+        An `Interpreter` with allocated tensors.
+
+    Raises:
+        ImportError: No interpreter is installed.
+        ModelFileError: The file is damaged or not to be run.
+        ValueError: The interpreter refuses the model.
+        RuntimeError: The interpreter cannot prepare the model.
+    """
+    check_tflite(content)
+    if verify:
+        try_apart(content, __name__, _runtime_version(), num_threads)
+    return load_interpreter(content, num_threads)
+
+
 def load_interpreter(content: bytes, num_threads: int):
     """Load a model into an interpreter and allocate its tensors.
 
     Args:
-        content: A checked .tflite file: the interpreter itself checks little.
+        content: A .tflite file that is trusted: the interpreter itself checks little.
+            `open_tflite` is for all others.
         num_threads: Threads it may use.
 
     Returns:
@@ -32,6 +97,32 @@ def load_interpreter(content: bytes, num_threads: int):
     return interpreter
 
 
+def exercise(content: bytes, num_threads: int) -> None:
+    """Load and run a file of unknown origin; only for a process that may crash.
+
+    Args:
+        content: The file.
+        num_threads: Threads of the interpreter.
+
+    Raises:
+        ValueError: The interpreter refuses the model, or computes other shapes than
+            the file states.
+        RuntimeError: The interpreter cannot prepare or run the model.
+    """
+    _check_shapes(content)
+    interpreter = load_interpreter(content, num_threads)
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        for entry in interpreter.get_input_details():
+            values = random.integers(0, 256, entry["shape"])
+            if entry["dtype"] in (np.int32, np.int64):  # may be indices
+                values[:] = 0
+            interpreter.set_tensor(entry["index"], values.astype(entry["dtype"]))
+        interpreter.invoke()
+        for entry in interpreter.get_output_details():
+            interpreter.get_tensor(entry["index"])
+
+
 def runtime_name() -> str:
     """Return the package whose interpreter is used, such as "ai_edge_litert".
 
@@ -43,6 +134,31 @@ def runtime_name() -> str:
     True
     """
     return _runtime()[0]
+
+
+def _check_shapes(content: bytes) -> None:
+    """Compare the shapes that a file states with those that its operators give.
+
+    Kernels allocate what they compute; delegates believe the file, and write past the
+    end of a tensor that is too small.
+    """
+    _, module = _runtime()
+    resolvers = getattr(module, "OpResolverType", None)
+    resolvers = resolvers or module.experimental.OpResolverType
+    interpreter = module.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    stated = interpreter.get_tensor_details()
+    interpreter.allocate_tensors()
+    computed = {d["index"]: d["shape"] for d in interpreter.get_tensor_details()}
+    for entry in stated:
+        shapes = [tuple(s.tolist()) for s in (entry["shape"], computed[entry["index"]])]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"it is damaged: tensor '{entry['name'][:80]}' is {shapes[0]} instead "
+                f"of {shapes[1]}"
+            )
 
 
 def _runtime() -> tuple[str, ModuleType]:
@@ -59,3 +175,9 @@ def _runtime() -> tuple[str, ModuleType]:
         "No TFLite interpreter is installed. Run: pip install ai-edge-litert "
         "(or, on old boards, tflite-runtime)."
     )
+
+
+def _runtime_version() -> str:
+    name = runtime_name()
+    package = importlib.import_module(name)
+    return f"{name} {getattr(package, '__version__', 'unknown')}"

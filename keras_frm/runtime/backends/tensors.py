@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_frm.images import resize_image
 from keras_frm.labels import LabelSet, numbered_labels
 from keras_frm.runtime.file_metadata import FileMetadata
 
@@ -25,12 +24,11 @@ class Input(NamedTuple):
         """Return an RGB image as the tensor takes it.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB of the tensor's size.
 
         Returns:
-            (1, h, w, 3) in the tensor's size and dtype.
+            (1, H, W, 3) in the tensor's dtype.
         """
-        image = resize_image(image, self.size)
         if self.dtype == np.float32:
             return image[None].astype(np.float32)
         limits = np.iinfo(self.dtype)

@@ -1,7 +1,8 @@
 """Read a FlatBuffers file that may be damaged: every offset is checked before use.
 
 The format: https://flatbuffers.dev/internals/. The interpreter follows the same offsets
-without these checks.
+without these checks. Counts are bounded too: many entries may share one place in the
+file, so that a small file could keep a reader busy for hours.
 """
 
 import struct
@@ -10,6 +11,9 @@ import numpy as np
 
 _UINT16, _UINT32, _INT32 = (struct.Struct(code) for code in ("<H", "<I", "<i"))
 _MAX_BYTES = 2**31 - 1  # offsets have 32 bits
+_MAX_FIELDS = 64
+_MAX_TABLES = 2**15
+_MAX_STRING = 2**15
 
 
 class FlatbufferError(ValueError):
@@ -35,17 +39,16 @@ class Table:
         require(vtable >= 0 and vtable % 2 == 0, "a vtable is outside the file")
         vtable_size = _read(content, _UINT16, vtable)
         self._size = _read(content, _UINT16, vtable + 2)
+        count = vtable_size // 2 - 2
         require(
-            vtable_size >= 4
-            and vtable_size % 2 == 0
-            and vtable + vtable_size <= len(content),
-            "a vtable is outside the file",
+            vtable_size % 2 == 0 and 0 <= count <= _MAX_FIELDS,
+            "a vtable has an impossible size",
         )
+        require(vtable + vtable_size <= len(content), "a vtable is outside the file")
         require(
             self._size >= 4 and position + self._size <= len(content),
             "a table is outside the file",
         )
-        count = vtable_size // 2 - 2
         self._fields = struct.unpack_from(f"<{count}H", content, vtable + 4)
         require(
             all(field == 0 or 4 <= field < self._size for field in self._fields),
@@ -74,7 +77,11 @@ class Table:
         """Tell whether a field is stored."""
         return field < len(self._fields) and self._fields[field] != 0
 
-    def scalar(self, field: int, code: str, default=0):
+    def place(self, field: int) -> int:
+        """Return where in the file a stored field begins."""
+        return self._position + self._fields[field]
+
+    def scalar(self, field: int, code: str, default: int = 0):
         """Return a number.
 
         Args:
@@ -84,86 +91,78 @@ class Table:
         """
         if not self.has(field):
             return default
-        start, size = self._fields[field], struct.calcsize(code)
-        position = self._position + start
-        require(start + size <= self._size, "a field is outside its table")
-        require(position % size == 0, "a field is not aligned")
+        place, size = self.place(field), struct.calcsize(code)
+        require(
+            place + size <= self._position + self._size, "a field is outside its table"
+        )
+        require(place % size == 0, "a field is not aligned")
         if code == "?":  # neither 0 nor 1 is undefined behaviour in C++
-            require(self._content[position] < 2, "a flag is neither 0 nor 1")
-        return struct.unpack_from(f"<{code}", self._content, position)[0]
+            require(self._content[place] < 2, "a flag is neither 0 nor 1")
+        return struct.unpack_from(f"<{code}", self._content, place)[0]
 
     def table(self, field: int) -> "Table | None":
         """Return a table, None where it is not stored."""
-        position = self._offset(field)
+        position = self._target(field)
         return None if position is None else Table(self._content, position)
 
     def tables(self, field: int) -> list["Table"]:
         """Return a vector of tables, empty where it is not stored."""
-        position = self._offset(field)
-        if position is None:
-            return []
-        start, offsets = self._elements(position, "<u4")
+        offsets = self.vector(field, "<u4")
+        require(len(offsets) <= _MAX_TABLES, f"a list has {len(offsets)} entries")
         require(
             bool((offsets < len(self._content)).all()), "a table is outside the file"
         )
+        start = (self._target(field) or 0) + 4
         return [
-            Table(self._content, start + 4 * index + int(offset))
-            for index, offset in enumerate(offsets)
+            Table(self._content, start + 4 * index + offset)
+            for index, offset in enumerate(offsets.tolist())
         ]
 
     def vector(self, field: int, dtype: str, alignment: int = 1) -> np.ndarray:
-        """Return a vector of numbers, empty where it is not stored.
+        """Return a vector of numbers without a copy, empty where it is not stored.
 
         Args:
             field: Its number.
             dtype: The little-endian dtype of its elements.
             alignment: What its first byte's position must be a multiple of.
         """
-        position = self._offset(field)
+        position = self._target(field)
         if position is None:
             return np.zeros(0, dtype)
-        start, elements = self._elements(position, dtype)
-        require(start % alignment == 0, "a vector is not aligned")
-        return elements
-
-    def string(self, field: int) -> str:
-        """Return a string, empty where it is not stored."""
-        position = self._offset(field)
-        if position is None:
-            return ""
-        start, letters = self._elements(position, "u1")
-        end = start + len(letters)
-        require(
-            end < len(self._content) and self._content[end] == 0,
-            "a string has no end",
-        )
-        try:
-            return letters.tobytes().decode()
-        except UnicodeDecodeError:
-            raise FlatbufferError("a string is not UTF-8") from None
-
-    def _offset(self, field: int) -> int | None:
-        """Return the position that a field points to, None where it is not stored."""
-        if not self.has(field):
-            return None
-        offset = self.scalar(field, "I")
-        require(offset > 0, "an offset is zero")
-        return self._position + self._fields[field] + offset
-
-    def _elements(self, position: int, dtype: str) -> tuple[int, np.ndarray]:
-        """Return where a vector's elements begin, and the elements without a copy."""
         require(position % 4 == 0, "a vector is not aligned")
         count = _read(self._content, _UINT32, position)
         start, size = position + 4, np.dtype(dtype).itemsize
         require(
             start + count * size <= len(self._content), "a vector is outside the file"
         )
-        require(start % size == 0, "a vector is not aligned")
-        return start, np.frombuffer(self._content, dtype, count, start)
+        require(start % max(size, alignment) == 0, "a vector is not aligned")
+        return np.frombuffer(self._content, dtype, count, start)
+
+    def string(self, field: int) -> str:
+        """Return a string, empty where it is not stored."""
+        letters = self.vector(field, "u1")
+        require(len(letters) <= _MAX_STRING, f"a string has {len(letters)} letters")
+        if self.has(field):
+            end = self._target(field) + 4 + len(letters)
+            require(
+                end < len(self._content) and self._content[end] == 0,
+                "a string has no end",
+            )
+        try:
+            return letters.tobytes().decode()
+        except UnicodeDecodeError:
+            raise FlatbufferError("a string is not UTF-8") from None
+
+    def _target(self, field: int) -> int | None:
+        """Return the position that a field points to, None where it is not stored."""
+        if not self.has(field):
+            return None
+        offset = self.scalar(field, "I")
+        require(offset > 0, "an offset is zero")
+        return self.place(field) + offset
 
 
 def _read(content: bytes, number: struct.Struct, position: int) -> int:
-    """Return the number at a position."""
     require(0 <= position <= len(content) - number.size, "an offset leaves the file")
     return number.unpack_from(content, position)[0]
 

@@ -8,28 +8,46 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_frm.runtime.tflite.flatbuffer import Table, require
-from keras_frm.runtime.tflite.operators import OPERATORS
-from keras_frm.runtime.tflite.tensors import Tensor, read_tensor
 
 _BUFFER_ALIGNMENT = 4  # kernels read weights as 32 bit words
 _UNSAFE_METADATA = "model_control_dependencies"  # changes the order of execution
+_CUSTOM = 32  # the code of every operator that is not built in
+_MAX_INPUTS = 1024
+# Options table -> its fields that are vectors of four-byte numbers.
+_OPTION_VECTORS = {3: (1, 2), 8: (5,), 17: (0,), 30: (0,), 115: (0,)}
+_PLAIN_OPTIONS_2 = {0, 18, 19, 20, 22}  # those of numbers alone
+
+# Number in the schema -> bits; what is not here holds no plain numbers.
+_BITS = {0: 32, 1: 16, 2: 32, 3: 8, 4: 64, 6: 8, 7: 16, 8: 64, 9: 8, 10: 64, 11: 128}
+_BITS |= {12: 64, 15: 32, 16: 16, 17: 4, 18: 16, 19: 2, 20: 4, 21: 8, 22: 8}
+_ZERO_POINTS = {3: (0, 255), 9: (-128, 127), 7: (-(2**15), 2**15 - 1)}
+_MAX_RANK = 6
+_MAX_TENSOR_BYTES = 2**30
+_MAX_SCALES = 2**15
+
+
+class Tensor(NamedTuple):
+    """A tensor; `constant` if its values are in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    constant: bool
 
 
 class Operator(NamedTuple):
-    """An operator; inputs of -1 are left out, and options are as in `OPERATORS`."""
+    """An operator by its number; an input of -1 is left out."""
 
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: tuple
+    code: int
+    inputs: list[int]
+    outputs: list[int]
 
 
 class Graph(NamedTuple):
     """The one subgraph of a model, its operators in the order of execution."""
 
     tensors: list[Tensor]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
+    inputs: list[int]
+    outputs: list[int]
     operators: list[Operator]
 
 
@@ -49,127 +67,151 @@ def read_graph(content: bytes) -> Graph:
     subgraphs = model.tables(2)
     require(len(subgraphs) == 1, f"it has {len(subgraphs)} subgraphs instead of one")
     model.string(3)
-    buffers = [_read_buffer(table, content) for table in model.tables(4)]
-    require(bool(buffers) and len(buffers[0]) == 0, "its first buffer is not empty")
+    sizes = [_buffer_size(table, content) for table in model.tables(4)]
+    require(bool(sizes) and sizes[0] == 0, "its first buffer is not empty")
     require(not model.has(8) and not model.has(9), "its weights are in another file")
-    _check_metadata(model, len(buffers))
-    graph = _read_subgraph(subgraphs[0], buffers, codes)
-    for signature in model.tables(7):
-        _check_signature(signature, len(graph.tensors))
-    return graph
-
-
-def _read_code(table: Table) -> int:
-    """Return the number of a builtin operator."""
-    # The first field is of the time when 127 operators were enough.
-    code = max(table.scalar(0, "b"), table.scalar(3, "i"))
-    require(not table.has(1), "it uses an operator that is not built in")
-    require(code in OPERATORS, f"it uses operator {code}, which keras_frm does not run")
-    require(0 < table.scalar(2, "i", 1) < 100, "the version of an operator is wrong")
-    return code
-
-
-def _read_buffer(table: Table, content: bytes) -> np.ndarray:
-    """Return the bytes of a buffer."""
-    inside = table.vector(0, "u1", _BUFFER_ALIGNMENT)
-    offset, size = table.scalar(1, "Q"), table.scalar(2, "Q")
-    if offset <= 1:  # 0 and 1 both mean that there is nothing outside
-        require(size == 0 or offset == 0, "a buffer has a size but no place")
-        return inside
-    require(len(inside) == 0, "a buffer is stored twice")
-    require(offset % _BUFFER_ALIGNMENT == 0, "a buffer is not aligned")
-    require(offset + size <= len(content), "a buffer is outside the file")
-    return np.frombuffer(content, np.uint8, size, offset)
-
-
-def _check_metadata(model: Table, num_buffers: int) -> None:
-    """Check the model's notes to the interpreter."""
-    buffers = [int(index) for index in model.vector(5, "<i4")]
-    for entry in model.tables(6):
-        name = entry.string(0)
-        require(name != _UNSAFE_METADATA, f"it has metadata '{name}'")
-        buffers.append(entry.scalar(1, "I"))
-    require(
-        all(0 <= index < num_buffers for index in buffers),
-        "metadata names a buffer that is not there",
-    )
-
-
-def _read_subgraph(table: Table, buffers: list, codes: list[int]) -> Graph:
-    """Read tensors and operators."""
-    tensors = [read_tensor(entry, buffers) for entry in table.tables(0)]
+    _check_metadata(model, len(sizes))
+    (table,) = subgraphs
+    tensors = [_read_tensor(entry, sizes) for entry in table.tables(0)]
     table.string(4)
+    operators = [_read_operator(t, len(tensors), codes) for t in table.tables(3)]
+    for signature in model.tables(7):
+        _check_signature(signature, len(tensors))
     return Graph(
         tensors,
         _indices(table, 1, len(tensors)),
         _indices(table, 2, len(tensors)),
-        [_read_operator(entry, len(tensors), codes) for entry in table.tables(3)],
+        operators,
     )
+
+
+def _read_code(table: Table) -> int:
+    # The first field is of the time when 127 operators were enough.
+    code = max(table.scalar(0, "b"), table.scalar(3, "i"))
+    require(
+        code != _CUSTOM and not table.has(1), "it uses an operator that is not built in"
+    )
+    require(0 < table.scalar(2, "i", 1) < 100, "the version of an operator is wrong")
+    return code
+
+
+def _buffer_size(table: Table, content: bytes) -> int:
+    """Return the number of bytes in a buffer, which may stand behind all tables."""
+    inside = table.vector(0, "u1", _BUFFER_ALIGNMENT)
+    offset, size = table.scalar(1, "Q"), table.scalar(2, "Q")
+    if offset <= 1:  # 0 and 1 both mean that there is nothing outside
+        require(size == 0 or offset == 0, "a buffer has a size but no place")
+        return len(inside)
+    require(len(inside) == 0, "a buffer is stored twice")
+    require(offset % _BUFFER_ALIGNMENT == 0, "a buffer is not aligned")
+    require(offset + size <= len(content), "a buffer is outside the file")
+    return size
+
+
+def _check_metadata(model: Table, num_buffers: int) -> None:
+    """Check the model's notes to the interpreter."""
+    named = []
+    for entry in model.tables(6):
+        name = entry.string(0)
+        require(name != _UNSAFE_METADATA, f"it has metadata '{name}'")
+        named.append(entry.scalar(1, "I"))
+    for indices in (model.vector(5, "<i4"), np.array(named, np.int64)):
+        require(
+            bool(((indices >= 0) & (indices < num_buffers)).all()),
+            "metadata names a buffer that is not there",
+        )
 
 
 def _read_operator(table: Table, num_tensors: int, codes: list[int]) -> Operator:
-    """Read an operator with its options."""
     index = table.scalar(0, "I")
     require(index < len(codes), "an operator has no code")
-    kind = OPERATORS[codes[index]]
     require(
-        not any(table.has(field) for field in (5, 9, 10, 12))
-        and table.scalar(11, "B") == 0
+        not any(table.has(field) for field in (5, 9, 10))
         and not table.vector(7, "u1").any()
         and len(table.vector(8, "<i4")) == 0,
-        f"a {kind.name} has custom options",
+        "an operator has custom options",
     )
-    inputs = _indices(table, 1, num_tensors, optional=True)
-    outputs = _indices(table, 2, num_tensors)
-    fewest, most = kind.inputs
-    require(
-        fewest <= len(inputs) <= most and len(outputs) > 0,
-        f"a {kind.name} has {len(inputs)} inputs and {len(outputs)} outputs",
-    )
-    return Operator(kind.name, inputs, outputs, _read_options(table, kind))
+    kind, options = table.scalar(3, "B"), table.table(4)
+    for field in _OPTION_VECTORS.get(kind, ()) if options else ():
+        options.vector(field, "<i4")
+    table.table(12)
+    require(table.scalar(11, "B") in _PLAIN_OPTIONS_2, "an operator has nested options")
+    inputs = _indices(table, 1, num_tensors, lowest=-1)
+    require(-1 not in inputs[:2], "an input is left out")  # biases may be
+    return Operator(codes[index], inputs, _indices(table, 2, num_tensors))
 
 
-def _read_options(table: Table, kind) -> tuple:
-    """Return an operator's options, defaults where it has none."""
-    number, options = table.scalar(3, "B"), table.table(4)
-    if number == 0 and not kind.needs_options:
-        return ()
-    require(
-        number == kind.options_type and options is not None,
-        f"a {kind.name} has the options of another operator",
-    )
-    return tuple(
-        tuple(int(v) for v in options.vector(field, "<i4"))
-        if code == "v"
-        else options.scalar(field, "i" if code == "." else code, _default(kind, field))
-        for field, code in enumerate(kind.fields)
-    )
-
-
-def _default(kind, field: int) -> int:
-    """Return the default of an option: dilations are 1, all else is 0."""
-    first_dilation = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 5}.get(kind.name, 99)
-    return int(first_dilation <= field < first_dilation + 2)
-
-
-def _indices(table: Table, field: int, count: int, optional=False) -> tuple[int, ...]:
+def _indices(table: Table, field: int, count: int, lowest: int = 0) -> list[int]:
     """Read a vector of tensor indices."""
-    indices = tuple(int(index) for index in table.vector(field, "<i4"))
-    lowest = -1 if optional else 0
+    indices = table.vector(field, "<i4")
+    require(len(indices) <= _MAX_INPUTS, f"an operator has {len(indices)} tensors")
     require(
-        all(lowest <= index < count for index in indices),
+        bool(((indices >= lowest) & (indices < count)).all()),
         "an operator names a tensor that is not there",
     )
-    return indices
+    return indices.tolist()
 
 
 def _check_signature(signature: Table, num_tensors: int) -> None:
     """Check a named entry to the graph."""
-    for field in (0, 1):
-        for entry in signature.tables(field):
-            entry.string(0)
-            require(
-                entry.scalar(1, "I") < num_tensors, "a signature names a missing tensor"
-            )
+    for entry in (*signature.tables(0), *signature.tables(1)):
+        entry.string(0)
+        require(
+            entry.scalar(1, "I") < num_tensors, "a signature names a missing tensor"
+        )
     signature.string(2)
     require(signature.scalar(4, "I") == 0, "a signature names a missing subgraph")
+
+
+def _read_tensor(table: Table, buffer_sizes: list[int]) -> Tensor:
+    full_name = table.string(3)
+    name = full_name[:80]
+    kind = table.scalar(1, "b")
+    require(kind in _BITS, f"tensor '{name}' has type {kind}")
+    shape = tuple(table.vector(0, "<i4")[: _MAX_RANK + 1].tolist())
+    require(len(shape) <= _MAX_RANK, f"tensor '{name}' has over {_MAX_RANK} axes")
+    require(all(side > 0 for side in shape), f"tensor '{name}' has shape {shape}")
+    open_shape = tuple(table.vector(7, "<i4")[: _MAX_RANK + 1].tolist())
+    require(
+        len(open_shape) in (0, len(shape))
+        and all(s in (-1, side) for s, side in zip(open_shape, shape, strict=False)),
+        f"tensor '{name}' has shapes {shape} and {open_shape}",
+    )
+    bits = _BITS[kind]
+    for side in shape:
+        bits *= side
+    size = -(-bits // 8)
+    require(size <= _MAX_TENSOR_BYTES, f"tensor '{name}' has {size} bytes")
+    require(
+        not table.scalar(5, "?") and not any(table.has(f) for f in (6, 9, 10)),
+        f"tensor '{name}' is variable or sparse",
+    )
+    index = table.scalar(2, "I")
+    require(index < len(buffer_sizes), f"tensor '{name}' names a missing buffer")
+    stored = buffer_sizes[index]
+    require(
+        stored in (0, size), f"tensor '{name}' has {stored} bytes instead of {size}"
+    )
+    quantization = table.table(4)
+    if quantization is not None:
+        _check_quantization(quantization, name, kind, shape)
+    return Tensor(full_name, shape, stored > 0)
+
+
+def _check_quantization(entry: Table, name: str, kind: int, shape: tuple) -> None:
+    """Check the scales and zero points along an axis."""
+    entry.vector(0, "<f4")
+    entry.vector(1, "<f4")
+    scales, zero_points = entry.vector(2, "<f4"), entry.vector(3, "<i8")
+    axis = entry.scalar(6, "i")
+    problem = f"the quantisation of tensor '{name}' is wrong"
+    require(entry.scalar(4, "B") == 0, problem)
+    require(len(zero_points) == len(scales) <= _MAX_SCALES, problem)
+    if len(scales) == 0:
+        return
+    require(0 <= axis < max(1, len(shape)), problem)
+    require(len(scales) == 1 or (bool(shape) and len(scales) == shape[axis]), problem)
+    normal = np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)
+    least, most = _ZERO_POINTS.get(kind, (0, 0))
+    inside = (zero_points >= least) & (zero_points <= most)
+    require(bool((normal & inside).all()), problem)
