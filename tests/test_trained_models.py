@@ -3,6 +3,9 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import keras
@@ -260,3 +263,17 @@ def test_evaluate_names_its_options(camvid, tmp_path):
     network(11).save(path)
     line = keras_frm("evaluate", path, *options, "--stride", 8, 8).line
     assert "pass --window" in line
+
+
+def test_a_runs_configuration_is_read_without_tensorflow(run):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from keras_frm.cli.trained import choices_of_run\n"
+        f"print(choices_of_run([Path({str(run)!r})], None, None)[0])\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=root, capture_output=True
+    )
+    assert done.stdout.decode().strip() == "camvid"
