@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-# OpenCV's resize takes no more channels than this at a time.
+# OpenCV 5 resizes no more channels at a time; OpenCV 4 up to 512.
 _MAX_CHANNELS = 128
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keras_frm.images import resize_image, resize_scores
+from keras_frm.images import resize_image, resize_mask, resize_scores
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends.network import one_line, open_network
 from keras_frm.runtime.draw import overlay
@@ -114,7 +114,7 @@ class Segmenter:
         output = self._run(image, order)
         size = image.shape[:2]
         if self._network.output == "mask":
-            return cv2.resize(output, size[::-1], interpolation=cv2.INTER_NEAREST)
+            return resize_mask(output, size)
         output = resize_scores(output, size)  # (H, W, C)
         if self._network.output == "scores":
             output = _normalised(output)
