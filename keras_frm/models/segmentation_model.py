@@ -7,18 +7,19 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend import require_tensorflow
+from keras_frm.backend.tensorflow.finite_step import (
+    apply_or_restore,
+    checked_gradients,
+)
 from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
 from keras_frm.losses.cross_entropy import as_labels
 from keras_frm.models.class_weights import with_class_weights
 from keras_frm.models.replicated_model import ReplicatedModel
-from keras_frm.optimizers.finite_step import (
-    SkippedSteps,
-    apply_or_restore,
-    checked_gradients,
-)
 from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
+from keras_frm.optimizers.skipped_steps import SkippedSteps
 from keras_frm.presets import Preset
 from keras_frm.recipes import recipe
 
@@ -70,6 +71,7 @@ class SegmentationModel(ReplicatedModel):
         embedding_dim: int = 256,
         **kwargs,
     ):
+        require_tensorflow("A trainable model of keras_frm")
         super().__init__(**kwargs)
         self.network = network
         self.preset = preset

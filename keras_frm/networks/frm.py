@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     VAN,
     BilinearUpsampling,
@@ -58,9 +59,10 @@ def build_network(
 
     Example:
     >>> network = build_network(11, backbone="van_tiny", decoder_width=32)
-    >>> network(keras.ops.ones((1, 45, 64, 3))).shape
-    TensorShape([1, 45, 64, 11])
+    >>> tuple(network(keras.ops.ones((1, 45, 64, 3))).shape)
+    (1, 45, 64, 11)
     """
+    require_channels_last()
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
     # === Layers ===

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_frm import __version__
+from keras_frm.backend import require_tensorflow
 from keras_frm.data.representative import images_of, scenes
 from keras_frm.export.head import at_stride, with_head
 from keras_frm.export.inference_graph import inference_graph
@@ -101,6 +102,7 @@ def export_tflite(
     >>> report.precision, report.operations["SPACE_TO_BATCH_ND"]
     ('float32', 0)
     """
+    require_tensorflow("An export")
     path = Path(path)
     if path.suffix != ".tflite":
         raise ValueError(f"The file's name must end in .tflite, not '{path.name}'.")
