@@ -6,12 +6,10 @@ import pytest
 import tensorflow as tf
 from tiny import tiny_model
 
+from keras_frm.backend.tensorflow import depthwise_conv as module
 from keras_frm.backend.tensorflow import device
-from keras_frm.layers.blocks import dilated_depthwise
-from keras_frm.layers.blocks.dilated_depthwise import (
-    LargeDepthwiseConv2D,
-    depthwise_conv,
-)
+from keras_frm.backend.tensorflow.depthwise_conv import depthwise_conv
+from keras_frm.layers.blocks.dilated_depthwise import LargeDepthwiseConv2D
 
 every_form = pytest.mark.parametrize(("size", "dilation"), [(7, 3), (5, 1), (3, 2)])
 
@@ -19,7 +17,7 @@ every_form = pytest.mark.parametrize(("size", "dilation"), [(7, 3), (5, 1), (3, 
 @pytest.fixture(autouse=True)
 def onednn(monkeypatch):
     """Take the way under test on every machine."""
-    monkeypatch.setattr(dilated_depthwise, "has_onednn", lambda: True)
+    monkeypatch.setattr(module, "has_onednn", lambda: True)
 
 
 def random(shape, seed=0, dtype="float32"):
@@ -154,7 +152,7 @@ def test_whole_network_has_the_gradients_of_plain_layers(monkeypatch):
         return tape.gradient(loss, model.network.trainable_variables)
 
     ours = gradients()
-    monkeypatch.setattr(dilated_depthwise, "has_onednn", lambda: False)
+    monkeypatch.setattr(module, "has_onednn", lambda: False)
     theirs = gradients()
     # That of a bias before a BatchNorm is 0 but for round-off.
     largest = max(np.abs(gradient).max() for gradient in theirs)

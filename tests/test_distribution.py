@@ -274,7 +274,8 @@ def test_overflow_on_one_replica_halves_the_scale_of_all(results, setup):
 @pytest.mark.parametrize("setup", ["one", *SETUPS])
 def test_counts_of_a_metric_are_restored_exactly(results, setup):
     for each in results[setup]:
-        np.testing.assert_array_equal(each["restored/counts"], np.arange(10))
+        expected = np.arange(20).reshape(2, 10)
+        np.testing.assert_array_equal(each["restored/counts"], expected)
 
 
 @pytest.mark.long

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frm.backend.tensorflow import fused_gelu as module
 from keras_frm.layers import ConvFeedForward
-from keras_frm.layers.blocks import gelu as module
 from keras_frm.layers.blocks.gelu import gelu
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frm import metrics as module
 from keras_frm.metrics import MeanIoU, confusion_matrix, iou_from_confusion
 
 
@@ -104,9 +105,23 @@ def test_sizes_known_only_at_run_time():
 def test_exact_beyond_float_precision():
     metric = MeanIoU(2)
     large = 2**53 + 1
-    metric.variables[0].assign([large, 0, 0, 7, 0])
+    metric.variables[0].assign(digits([large, 0, 0, 7, 0]))
     metric.update_state(np.zeros((1, 1, 1), int), np.zeros((1, 1, 1), int))
     assert metric.confusion.tolist() == [[large + 1, 0], [0, 7]]
+
+
+@pytest.mark.parametrize("held", [2**24 - 1, 2**31 - 1, 2**52 - 1])
+def test_exact_without_int64_as_jax_counts(monkeypatch, held):
+    monkeypatch.setattr(module, "_widest", lambda dtype: dtype.replace("64", "32"))
+    metric = MeanIoU(2)
+    assert metric.variables[0].dtype == "int32"
+    metric.variables[0].assign(digits([held, 0, 0, held, 0]))
+    labels = np.zeros((1, 3, 1), int)
+    metric.update_state(labels, labels)
+    assert metric.confusion.tolist() == [[held + 3, 0], [0, held]]
+    metric.update_state(labels, labels + 1)
+    expected = np.mean([(held + 3) / (held + 6), held / (held + 3)])
+    np.testing.assert_allclose(float(metric.result()), expected, 1e-6)
 
 
 def test_mixed_precision_stays_exact():
@@ -114,7 +129,7 @@ def test_mixed_precision_stays_exact():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         metric = MeanIoU(5)
-        metric.variables[0].assign(np.full(26, 2**24) * (np.arange(26) < 25))
+        metric.variables[0].assign(digits(np.full(26, 2**24) * (np.arange(26) < 25)))
         metric.update_state(labels, tf.cast(logits, tf.float16))
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -123,12 +138,19 @@ def test_mixed_precision_stays_exact():
     np.testing.assert_array_equal(added, expected_confusion(labels, predictions))
 
 
+def digits(counts):
+    """Return counts as the metric holds them."""
+    counts = np.array(counts)
+    return np.stack([counts % 2**24, counts // 2**24])
+
+
 # Two devices must be asked for before TensorFlow starts: a process of its own.
 TWO_REPLICAS = """
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
+from keras_frm import metrics as module
 from keras_frm.metrics import MeanIoU
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():

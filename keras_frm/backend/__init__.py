@@ -1,1 +1,50 @@
-"""What one Keras backend alone can do, by backend."""
+"""What one Keras backend alone can do, by backend, and what needs which."""
+
+import keras
+
+
+def is_tensorflow() -> bool:
+    """Return whether Keras computes with TensorFlow.
+
+    Example:
+    >>> is_tensorflow()
+    True
+    """
+    return keras.backend.backend() == "tensorflow"
+
+
+def require_tensorflow(what: str) -> None:
+    """Raise where Keras computes with another backend than TensorFlow.
+
+    Args:
+        what: What needs TensorFlow, the subject of the message.
+
+    Raises:
+        ValueError: The backend is another one.
+
+    Example:
+    >>> require_tensorflow("Training")
+    """
+    if not is_tensorflow():
+        raise ValueError(
+            f"{what} needs the TensorFlow backend, and Keras runs on "
+            f"'{keras.backend.backend()}'. Set KERAS_BACKEND=tensorflow before Keras "
+            "is imported."
+        )
+
+
+def require_channels_last() -> None:
+    """Raise where Keras puts channels before height and width.
+
+    Raises:
+        ValueError: `keras.config.image_data_format()` is "channels_first".
+
+    Example:
+    >>> require_channels_last()
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "keras_frm's layers take images of (height, width, channels), and Keras is "
+            "set to 'channels_first'. Call "
+            "keras.config.set_image_data_format('channels_last')."
+        )

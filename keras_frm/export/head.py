@@ -1,9 +1,10 @@
 """What an exported network puts out: class ids, logits or probabilities."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend.private_hooks import maker_of
+from keras_frm.backend.tensorflow.argmax import argmax
 from keras_frm.graph.graph import named
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.runtime.file_metadata import OUTPUTS
@@ -42,17 +43,10 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
 
 def _before_last_resize(output):
     """Return what is resized to become an output, the output if nothing is."""
-    maker, taken = _maker(output)
+    maker, taken = maker_of(output)
     while isinstance(maker, FakeQuant):  # the resized logits, rounded
-        maker, taken = _maker(taken)
-    return taken if type(maker).__name__ in _RESIZING else output
-
-
-def _maker(tensor):
-    """Return the operation that makes a tensor and the first tensor it takes."""
-    operation, node, _ = tensor._keras_history
-    taken = operation._inbound_nodes[node].input_tensors
-    return operation, taken[0] if taken else None
+        maker, taken = maker_of(taken[0])
+    return taken[0] if type(maker).__name__ in _RESIZING else output
 
 
 def _stride(image, logits):
@@ -101,8 +95,6 @@ class ClassIds(keras.layers.Layer):
 
     Input: logits (B, H, W, C) of at most 255 classes. Output: (B, H, W) uint8.
 
-    `keras.ops.argmax` guards against NaN with operations that TFLite lacks.
-
     Example:
     >>> ClassIds()(keras.ops.array([[[[0.0, 2.0, 1.0]]]])).numpy().tolist()
     [[[1]]]
@@ -112,7 +104,7 @@ class ClassIds(keras.layers.Layer):
         self.built = True
 
     def call(self, logits):
-        return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
+        return ops.cast(argmax(logits), "uint8")
 
     def compute_output_spec(self, logits):
         return keras.KerasTensor(logits.shape[:-1], dtype="uint8")

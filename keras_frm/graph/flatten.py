@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from keras_frm.backend.private_hooks import maker_of
 from keras_frm.graph.graph import rebuild, unchanged
 from keras_frm.layers.composite import flattening
 
@@ -152,9 +153,9 @@ def _name_by_path(layer, inputs, outputs):
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        operation, node, _ = tensor._keras_history
+        operation, taken = maker_of(tensor)
         operations[id(operation)] = operation
-        pending.extend(operation._inbound_nodes[node].input_tensors)
+        pending.extend(taken)
     for operation in operations.values():
         operation.name = f"{layer.name}.{operation.name}"
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_frm.backend.private_hooks import maker_of
+
 
 @dataclass(frozen=True)
 class Call:
@@ -117,7 +119,8 @@ def named(tensor, name: str):
 
     The functions of `keras.ops` take no name.
     """
-    tensor._keras_history.operation.name = name
+    operation, _ = maker_of(tensor)
+    operation.name = name
     return tensor
 
 

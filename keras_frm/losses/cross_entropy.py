@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from keras_frm.backend.tensorflow.replicas import sum_over_replicas
+from keras_frm.backend.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

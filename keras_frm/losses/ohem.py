@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 from keras import ops
 
-from keras_frm.backend.tensorflow.replicas import sum_over_replicas
+from keras_frm.backend.replicas import num_replicas, sum_over_replicas
 from keras_frm.losses.cross_entropy import CrossEntropy, as_labels
 
 
@@ -70,7 +69,7 @@ class OhemCrossEntropy(CrossEntropy):
         probability = ops.where(valid, ops.exp(-self.call(labels, logits)), 2.0)
         ranked = ops.sort(ops.reshape(probability, (-1,)))  # (B * H * W,)
         last_valid = ops.sum(ops.cast(valid, "int32")) - 1
-        share = self.min_kept // tf.distribute.get_strategy().num_replicas_in_sync
+        share = self.min_kept // num_replicas()
         rank = ops.maximum(ops.minimum(share, last_valid), 0)
         threshold = ops.maximum(ops.take(ranked, rank), self.threshold)
         return ops.cast(valid & (probability < threshold), self.dtype)

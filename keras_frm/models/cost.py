@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.backend.private_hooks import all_layers
 from keras_frm.layers import DisentangledNonLocal
 
 
@@ -62,7 +63,7 @@ def profile(model: keras.Model, input_size: tuple[int, int]) -> list[PartProfile
 
 
 def _profile_part(part, shapes):
-    layers = [layer for layer in part._flatten_layers() if id(layer) in shapes]
+    layers = [layer for layer in all_layers(part) if id(layer) in shapes]
     return PartProfile(
         part.name,
         sum(int(np.prod(weight.shape)) for weight in _parameters(part)),
@@ -75,7 +76,7 @@ def _parameters(part):
     """Return the weights that training moves, or would if they were not frozen."""
     averages = {
         id(average)
-        for layer in part._flatten_layers()
+        for layer in all_layers(part)
         if isinstance(layer, keras.layers.BatchNormalization)
         for average in (layer.moving_mean, layer.moving_variance)
     }
@@ -93,7 +94,7 @@ def _recorded_shapes(parts) -> Iterator[dict[int, tuple]]:
     layers = [
         layer
         for part in parts
-        for layer in part._flatten_layers()
+        for layer in all_layers(part)
         if isinstance(layer, kinds)
     ]
     shapes = {}

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_frm.backend.private_hooks import is_on_several_workers
+
 
 class ReplicatedModel(keras.Model):
     """A Keras model whose `fit` and `evaluate` work under `tf.distribute`.
@@ -50,7 +52,7 @@ class ReplicatedModel(keras.Model):
         Args:
             logs: Name -> scalar tensor of this replica.
         """
-        if not self.distribute_strategy.extended._in_multi_worker_mode():
+        if not is_on_several_workers(self.distribute_strategy):
             return logs
         # Over workers Keras 3.15 takes the mean along the first axis, too.
         return {name: ops.expand_dims(value, 0) for name, value in logs.items()}

@@ -9,6 +9,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend import require_tensorflow
+from keras_frm.backend.tensorflow.finite_step import (
+    apply_or_restore,
+    checked_gradients,
+)
 from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
@@ -18,13 +23,9 @@ from keras_frm.models.class_weights import with_class_weights
 from keras_frm.models.replicated_model import ReplicatedModel
 from keras_frm.networks.contract import NetworkParts, parts_of
 from keras_frm.optimizers.backbone_rate import BackboneRate
-from keras_frm.optimizers.finite_step import (
-    SkippedSteps,
-    apply_or_restore,
-    checked_gradients,
-)
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
+from keras_frm.optimizers.skipped_steps import SkippedSteps
 from keras_frm.presets import Preset
 from keras_frm.presets import preset as preset_of
 from keras_frm.recipes import recipe
@@ -83,6 +84,7 @@ class SegmentationModel(ReplicatedModel):
         embedding_dim: int = 256,
         **kwargs,
     ):
+        require_tensorflow("A trainable model of keras_frm")
         super().__init__(**kwargs)
         self.preset = chosen = preset_of(preset)
         self.parts = parts = _trained_parts(network, chosen)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import keras
 
+from keras_frm.backend.private_hooks import maker_of, taken_by
+
 # Names of outputs of a training graph; those of auxiliary outputs have a prefix.
 _LOGITS, _FEATURES, _AUXILIARY = "logits", "features", "aux_"
 
@@ -95,11 +97,7 @@ class NetworkParts:
             operation
             for operation in self.network().operations
             if isinstance(operation, keras.layers.Layer)
-            and any(
-                tensor is self.features
-                for node in operation._inbound_nodes
-                for tensor in node.input_tensors
-            )
+            and any(tensor is self.features for tensor in taken_by(operation))
         ]
         if not readers:
             raise ValueError(
@@ -148,8 +146,7 @@ def parts_of(network: keras.Model) -> NetworkParts:
     features, own = None, logits
     tensor = logits
     while tensor is not image:
-        operation, node, _ = tensor._keras_history
-        taken = operation._inbound_nodes[node].input_tensors
+        operation, taken = maker_of(tensor)
         if not taken:
             break
         if _has_kernel(operation):

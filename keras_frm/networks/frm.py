@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     VAN,
     BilinearUpsampling,
@@ -46,8 +47,8 @@ class FRMNetwork:
 
     Example:
     >>> parts = FRMNetwork(backbone="van_tiny", decoder_width=32).build(11)
-    >>> parts.network()(keras.ops.ones((1, 45, 64, 3))).shape
-    TensorShape([1, 45, 64, 11])
+    >>> tuple(parts.network()(keras.ops.ones((1, 45, 64, 3))).shape)
+    (1, 45, 64, 11)
     """
 
     backbone: str | keras.Layer = "van_small"
@@ -78,6 +79,8 @@ class FRMNetwork:
         Raises:
             ValueError: A name is unknown, or the backbone gives no four stages.
         """
+        require_channels_last()
+        require_channels_last()
         backbone = self._backbone(dtype)
         width = self.decoder_width
         decoder = FPNDecoder(width, self.alignment, dtype=dtype, name="decoder")

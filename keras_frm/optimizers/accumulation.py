@@ -1,13 +1,16 @@
 """Gradient accumulation that works on several replicas."""
 
-import tensorflow as tf
+from keras import ops
+
+from keras_frm.backend import is_tensorflow
 
 
 class AccumulatedGradients:
     """Mixin of an optimizer: one update for `gradient_accumulation_steps` steps.
 
     Keras' own branches within a replica, where TensorFlow lets no branch exchange
-    gradients; here all replicas branch as one. The numbers are Keras'.
+    gradients; here all replicas branch as one. The numbers are Keras'. Other backends
+    do as Keras does.
 
     Raises:
         ValueError: `ema_overwrite_frequency` is given, too.
@@ -15,7 +18,7 @@ class AccumulatedGradients:
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         steps = self.gradient_accumulation_steps
-        if not steps:
+        if not steps or not is_tensorflow():
             super()._backend_apply_gradients(grads, trainable_variables)
             return
         if self.ema_overwrite_frequency:
@@ -39,16 +42,11 @@ class AccumulatedGradients:
             self._apply_weight_decay(trainable_variables)
             self._backend_update_step(means, trainable_variables, self.learning_rate)
             for total in sums:
-                total.assign(tf.zeros_like(total.value))
+                total.assign(ops.zeros_like(total.value))
 
-        def together(strategy, grads):
-            tf.cond(
-                (self._iterations.value + 1) % steps == 0,
-                lambda: strategy.run(update, (grads,)),
-                lambda: strategy.run(collect, (grads,)),
-            )
+        from keras_frm.backend.tensorflow.replicas import branch_together
 
-        context = tf.distribute.get_replica_context()
-        context.merge_call(together, args=(list(grads),))
+        is_last = (self._iterations.value + 1) % steps == 0
+        branch_together(is_last, (update, grads), (collect, grads))
         if self.use_ema:
             self._update_model_variables_moving_average(self._trainable_variables)

@@ -3,9 +3,9 @@
 import warnings
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend.private_hooks import schedule_of, steps_taken
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 
 
@@ -51,12 +51,12 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     @property
     def total_steps(self) -> int | None:
         """Steps until the learning rate is 0, None where not planned."""
-        return int(tf.convert_to_tensor(self._total)) or None
+        return int(ops.convert_to_numpy(self._total)) or None
 
     @property
     def start_step(self) -> int:
         """Step at which the rule begins."""
-        return int(tf.convert_to_tensor(self._start))
+        return int(ops.convert_to_numpy(self._start))
 
     def plan(self, total_steps: int, start_step: int = 0) -> None:
         """Set the length of the rule, 0 for none, and the step at which it begins."""
@@ -92,7 +92,7 @@ def unplanned_schedule(optimizer: keras.Optimizer | None) -> PolyDecay | None:
     >>> unplanned_schedule(keras.optimizers.SGD(schedule)) is schedule
     True
     """
-    schedule = getattr(without_loss_scaling(optimizer), "_learning_rate", None)
+    schedule = schedule_of(without_loss_scaling(optimizer))
     is_unplanned = isinstance(schedule, PolyDecay) and schedule.total_steps is None
     return schedule if is_unplanned else None
 
@@ -121,8 +121,7 @@ class PlanLearningRate(keras.callbacks.Callback):
             return
         optimizer = without_loss_scaling(self.model.optimizer)
         # The schedule counts steps as `_iterations` does, `iterations` counts updates.
-        # A mirrored variable is no number before it is a tensor.
-        taken = int(tf.convert_to_tensor(optimizer._iterations))
+        taken = steps_taken(optimizer)
         done = taken - self.initial_epoch * steps
         self.schedule.plan(self.params["epochs"] * steps, start_step=done)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import numpy as np
 
+from keras_frm.backend import require_tensorflow
 from keras_frm.data.representative import images_of
 from keras_frm.graph.flatten import flatten, plain_network
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
@@ -79,6 +80,7 @@ def quantize_aware(
     >>> [type(layer).__name__ for layer in trainable.layers]
     ['InputLayer', 'FakeQuant', 'MovingAverageFakeQuant', 'QuantizedConvolution']
     """
+    require_tensorflow("Training for int8")
     target = target_of_scheme(scheme)
     _check_model(model)
     shape = _input_shape(model, input_shape)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.backend.private_hooks import all_layers, maker_of
 from keras_frm.graph.graph import Graph, named, rebuild
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
@@ -19,12 +20,12 @@ def is_quantization_aware(model: keras.Model) -> bool:
     """Return whether a model, or one inside it, was made by `quantize_aware`."""
     network = getattr(model, "network", model)
     kinds = (QuantizedConvolution, MovingAverageFakeQuant, FakeQuant)
-    return any(isinstance(layer, kinds) for layer in network._flatten_layers())
+    return any(isinstance(layer, kinds) for layer in all_layers(network))
 
 
 def is_quantized(model: keras.Model) -> bool:
     """Return whether a model is quantised already, this package's way or Keras' own."""
-    layers = model._flatten_layers()
+    layers = all_layers(model)
     return is_quantization_aware(model) or any(x.quantization_mode for x in layers)
 
 
@@ -93,10 +94,9 @@ class _FrozenRange:
     def __call__(self, x, grid=None, only_grid=False, **kwargs):
         if only_grid:
             return self.grid
-        maker = x._keras_history.operation
+        maker, taken = maker_of(x)
         if isinstance(maker, FloatBoundary):
-            (x_before,) = maker._inbound_nodes[0].input_tensors
-            maker = x_before._keras_history.operation
+            maker, _ = maker_of(taken[0])
         name = f"{maker.name}.range"
         if name not in self.by_name:
             options = {"symmetric": self.symmetric, "name": name}

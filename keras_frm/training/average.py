@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_frm.backend.private_hooks import moving_average
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 
 
@@ -46,7 +47,7 @@ class AveragedWeights(keras.callbacks.Callback):
         optimizer = without_loss_scaling(self.model.optimizer)
         for weight, average in zip(
             self.model.trainable_variables,
-            optimizer._model_variables_moving_average,
+            moving_average(optimizer),
             strict=True,
         ):
             value = keras.ops.convert_to_numpy(weight)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.backend.private_hooks import accumulated_gradients, steps_taken
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.training.distribution import assign_total
@@ -116,7 +117,7 @@ def has_accumulated(model: SegmentationModel) -> bool:
     """
     optimizer = without_loss_scaling(model.optimizer)
     steps = optimizer.gradient_accumulation_steps or 1
-    return int(tf.convert_to_tensor(optimizer._iterations)) % steps > 0
+    return steps_taken(optimizer) % steps > 0
 
 
 def _accumulators(model):
@@ -127,7 +128,7 @@ def _accumulators(model):
     optimizer = without_loss_scaling(model.optimizer)
     if not optimizer.gradient_accumulation_steps:
         return []
-    return optimizer._accumulated_gradients
+    return accumulated_gradients(optimizer)
 
 
 def _mean_of_copies(model, variable):

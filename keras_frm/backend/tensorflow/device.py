@@ -21,16 +21,3 @@ def has_onednn() -> bool:
         and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
         and all(d.device_type == "CPU" for d in tf.config.list_logical_devices())
     )
-
-
-def replica() -> tuple[int | tf.Tensor, int]:
-    """Return this replica's number and how many there are, as `tf.distribute` has it.
-
-    Example:
-    >>> replica()
-    (0, 1)
-    """
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return 0, 1
-    return context.replica_id_in_sync_group, context.num_replicas_in_sync

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from keras_frm.backend import require_tensorflow
 from keras_frm.export.agreement import agreement_of, check_agreement
 from keras_frm.export.inference_graph import logits_graph
 from keras_frm.export.metadata import metadata_of
@@ -90,6 +91,7 @@ def export_tflite(
     >>> report.precision, report.operations["SPACE_TO_BATCH_ND"]
     ('float32', 0)
     """
+    require_tensorflow("An export")
     request = checked_request(
         model,
         path,

@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 
+from keras_frm.backend.private_hooks import maker_of
 from keras_frm.graph.convolutions import Convolution, is_convolution
 from keras_frm.graph.graph import Graph, named, rebuild
 
@@ -78,5 +79,5 @@ def _named(activation, name):
 
 def _is_one_operation(x, y):
     """Return whether one operation makes a tensor of another."""
-    operation, node, _ = y._keras_history
-    return y is not x and operation._inbound_nodes[node].input_tensors[0] is x
+    _, taken = maker_of(y)
+    return y is not x and taken[0] is x

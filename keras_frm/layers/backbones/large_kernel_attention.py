@@ -18,8 +18,8 @@ class LargeKernelAttention(CompositeLayer):
     Source: VAN, Guo et al., 2022, eq. 1-2.
 
     Example:
-    >>> LargeKernelAttention()(keras.ops.ones((1, 9, 7, 8))).shape
-    TensorShape([1, 9, 7, 8])
+    >>> tuple(LargeKernelAttention()(keras.ops.ones((1, 9, 7, 8))).shape)
+    (1, 9, 7, 8)
     """
 
     def build(self, input_shape):

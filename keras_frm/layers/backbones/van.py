@@ -1,10 +1,10 @@
 """Visual Attention Network, the backbone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 
-from keras_frm.backend.tensorflow.rematerialize import rematerialized
+from keras_frm.backend import require_tensorflow
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.normalization import batch_norm, conv_initializer
 from keras_frm.layers.composite import CompositeLayer
@@ -49,8 +49,8 @@ class OverlapPatchEmbedding(CompositeLayer):
     Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
 
     Example:
-    >>> OverlapPatchEmbedding(8, 7, 4)(keras.ops.ones((1, 53, 75, 3))).shape
-    TensorShape([1, 14, 19, 8])
+    >>> tuple(OverlapPatchEmbedding(8, 7, 4)(keras.ops.ones((1, 53, 75, 3))).shape)
+    (1, 14, 19, 8)
     """
 
     def __init__(self, filters: int, kernel_size: int, strides: int, **kwargs):
@@ -107,7 +107,7 @@ class VAN(CompositeLayer):
             classification code and its weights, 1e-5 in the segmentation code.
         rematerialize: Whether training keeps the inputs of the blocks only and
             computes the rest again for the gradients: the same numbers, less memory,
-            more time.
+            more time. Needs the TensorFlow backend.
 
     Input: (B, H, W, C) floating point. Output: a list of the four stages' features,
     at strides 4, 8, 16 and 32 (sizes round up).
@@ -116,8 +116,8 @@ class VAN(CompositeLayer):
 
     Example:
     >>> backbone = VAN.from_variant("van_tiny")
-    >>> [f.shape[1:] for f in backbone(keras.ops.ones((1, 45, 64, 3)))][3]
-    TensorShape([2, 2, 256])
+    >>> [tuple(f.shape[1:]) for f in backbone(keras.ops.ones((1, 45, 64, 3)))][3]
+    (2, 2, 256)
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class VAN(CompositeLayer):
         ]
 
     def _make_blocks(self):
-        """Return the blocks of all stages, each with its own drop path rate."""
+        """Return the blocks of all stages; their drop path rates rise."""
         last = max(sum(self.depths) - 1, 1)
         positions = [
             (stage, block) for stage in range(4) for block in range(self.depths[stage])
@@ -179,7 +179,7 @@ class VAN(CompositeLayer):
             for index, (stage, block) in enumerate(positions)
         ]
 
-    def stages(self):
+    def stages(self) -> Iterator[tuple[OverlapPatchEmbedding, list, keras.Layer]]:
         """Yield the layers of each stage: embedding, list of blocks, norm."""
         first = 0
         for embedding, depth, norm in zip(
@@ -220,7 +220,7 @@ class VAN(CompositeLayer):
             x = embedding(x, training=training)  # half the size, a quarter at first
             for block in blocks:
                 if training and self.rematerialize:
-                    x = rematerialized(block, x, training=True)
+                    x = _rematerialized(block, x)
                 else:
                     x = block(x, training=training)
             x = norm(x)
@@ -244,3 +244,10 @@ class VAN(CompositeLayer):
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "rematerialize": self.rematerialize,
         }
+
+
+def _rematerialized(block, x):
+    require_tensorflow("rematerialize=True")
+    from keras_frm.backend.tensorflow.rematerialize import rematerialized
+
+    return rematerialized(block, x, training=True)

@@ -20,8 +20,8 @@ class SpatialAttention(CompositeLayer):
     Source: VAN, Guo et al., 2022, figure 3.
 
     Example:
-    >>> SpatialAttention()(keras.ops.ones((1, 9, 7, 8))).shape
-    TensorShape([1, 9, 7, 8])
+    >>> tuple(SpatialAttention()(keras.ops.ones((1, 9, 7, 8))).shape)
+    (1, 9, 7, 8)
     """
 
     def build(self, input_shape):
@@ -70,8 +70,8 @@ class VANBlock(CompositeLayer):
     Source: VAN, Guo et al., 2022, figure 3 and the official `Block`.
 
     Example:
-    >>> VANBlock(mlp_ratio=4)(keras.ops.ones((1, 9, 7, 8))).shape
-    TensorShape([1, 9, 7, 8])
+    >>> tuple(VANBlock(mlp_ratio=4)(keras.ops.ones((1, 9, 7, 8))).shape)
+    (1, 9, 7, 8)
     """
 
     def __init__(

@@ -21,8 +21,8 @@ class ConvBlock(CompositeLayer):
     Input: (B, H, W, C). Output: (B, H, W, filters).
 
     Example:
-    >>> ConvBlock(16)(keras.ops.ones((1, 5, 7, 3))).shape
-    TensorShape([1, 5, 7, 16])
+    >>> tuple(ConvBlock(16)(keras.ops.ones((1, 5, 7, 3))).shape)
+    (1, 5, 7, 16)
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_frm.backend.tensorflow.device import replica
+from keras_frm.backend.replicas import replica
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -24,8 +24,8 @@ class DropPath(CompositeLayer):
 
     Example:
     >>> x = keras.ops.ones((2, 4, 4, 8))
-    >>> DropPath(0.5)(x, training=False).shape
-    TensorShape([2, 4, 4, 8])
+    >>> tuple(DropPath(0.5)(x, training=False).shape)
+    (2, 4, 4, 8)
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):

@@ -24,8 +24,8 @@ class ConvFeedForward(CompositeLayer):
     Source: VAN, Guo et al., 2022 (its `Mlp`); the FRM paper's FFN.
 
     Example:
-    >>> ConvFeedForward(4)(keras.ops.ones((1, 5, 7, 8))).shape
-    TensorShape([1, 5, 7, 8])
+    >>> tuple(ConvFeedForward(4)(keras.ops.ones((1, 5, 7, 8))).shape)
+    (1, 5, 7, 8)
     """
 
     def __init__(

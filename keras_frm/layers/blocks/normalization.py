@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_frm.backend.private_hooks import all_layers
 from keras_frm.layers.blocks.fused_batch_norm import BatchNormalization
 
 
@@ -33,7 +34,7 @@ def synchronize_batch_norms(network: keras.Model, wanted: bool) -> None:
     >>> network.get_layer("norm").synchronized
     True
     """
-    for layer in network._flatten_layers():
+    for layer in all_layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = wanted
 

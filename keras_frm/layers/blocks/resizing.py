@@ -1,9 +1,9 @@
 """Bilinear resizing to another tensor's size."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_frm.backend import is_tensorflow
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -20,18 +20,19 @@ def resize_like(x, reference):
     Returns:
         (B, H, W, C) tensor of the dtype of `x`.
     """
-    known = tuple(reference.shape[1:3])
-    if None not in known and known == tuple(x.shape[1:3]):
+    size = tuple(reference.shape[1:3])
+    if None not in size and size == tuple(x.shape[1:3]):
         return x
     # The operation computes in float32 anyway; XLA fails at its gradient where the
     # input is of half precision.
-    is_half = x.dtype in ("float16", "bfloat16")
+    is_half = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
     wide = ops.cast(x, "float32") if is_half else x
-    if None not in known:
-        y = ops.image.resize(wide, known, interpolation="bilinear")
-        return ops.cast(y, x.dtype) if is_half else y
-    # keras.ops compares the size with 0 in Python, so it must be known there.
-    return tf.cast(tf.image.resize(wide, tf.shape(reference)[1:3]), x.dtype)
+    if None in size and is_tensorflow():
+        from keras_frm.backend.tensorflow.resizing import resize_to_size_of
+
+        return ops.cast(resize_to_size_of(wide, reference), x.dtype)
+    y = ops.image.resize(wide, size, interpolation="bilinear")
+    return ops.cast(y, x.dtype) if is_half else y
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -42,8 +43,8 @@ class BilinearUpsampling(CompositeLayer):
 
     Example:
     >>> logits, image = keras.ops.ones((1, 2, 3, 5)), keras.ops.ones((1, 7, 9, 3))
-    >>> BilinearUpsampling()(logits, image).shape
-    TensorShape([1, 7, 9, 5])
+    >>> tuple(BilinearUpsampling()(logits, image).shape)
+    (1, 7, 9, 5)
     """
 
     def build(self, logits_shape, image_shape):

@@ -25,8 +25,8 @@ class DeepAggregationPyramidPooling(CompositeLayer):
     padding count in the averages, as there.
 
     Example:
-    >>> DeepAggregationPyramidPooling(4, 8)(keras.ops.ones((1, 7, 13, 16))).shape
-    TensorShape([1, 7, 13, 4])
+    >>> tuple(DeepAggregationPyramidPooling(4, 8)(keras.ops.ones((1, 7, 13, 16))).shape)
+    (1, 7, 13, 4)
     """
 
     def __init__(self, filters: int = 128, branch_filters: int = 128, **kwargs):

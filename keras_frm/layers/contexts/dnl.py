@@ -26,8 +26,8 @@ class DisentangledNonLocal(CompositeLayer):
     Networks, 2020.
 
     Example:
-    >>> DisentangledNonLocal()(keras.ops.ones((1, 3, 5, 8))).shape
-    TensorShape([1, 3, 5, 8])
+    >>> tuple(DisentangledNonLocal()(keras.ops.ones((1, 3, 5, 8))).shape)
+    (1, 3, 5, 8)
     """
 
     def __init__(self, reduction: int = 4, **kwargs):

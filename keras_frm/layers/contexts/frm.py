@@ -27,8 +27,8 @@ class FeatureRefinementModule(CompositeLayer):
     Segmentation Network, 2024 (arXiv 2412.08670), section 2.2.
 
     Example:
-    >>> FeatureRefinementModule(4)(keras.ops.ones((1, 3, 5, 16))).shape
-    TensorShape([1, 3, 5, 4])
+    >>> tuple(FeatureRefinementModule(4)(keras.ops.ones((1, 3, 5, 16))).shape)
+    (1, 3, 5, 4)
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class PyramidPooling(CompositeLayer):
     the branches; resizing is half-pixel here.
 
     Example:
-    >>> PyramidPooling(4)(keras.ops.ones((1, 7, 13, 16))).shape
-    TensorShape([1, 7, 13, 4])
+    >>> tuple(PyramidPooling(4)(keras.ops.ones((1, 7, 13, 16))).shape)
+    (1, 7, 13, 4)
     """
 
     def __init__(

@@ -20,8 +20,8 @@ class StageConcatenation(CompositeLayer):
 
     Example:
     >>> sizes = ((9, 13, 2), (5, 7, 3), (3, 4, 4), (2, 2, 5))
-    >>> StageConcatenation()([keras.ops.ones((1, *s)) for s in sizes]).shape
-    TensorShape([1, 2, 2, 14])
+    >>> tuple(StageConcatenation()([keras.ops.ones((1, *s)) for s in sizes]).shape)
+    (1, 2, 2, 14)
     """
 
     def build(self, input_shapes):

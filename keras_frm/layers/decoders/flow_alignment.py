@@ -24,8 +24,8 @@ class FlowAlignment(CompositeLayer):
 
     Example:
     >>> fine, coarse = keras.ops.ones((1, 7, 9, 4)), keras.ops.ones((1, 4, 5, 4))
-    >>> FlowAlignment(2)(fine, coarse).shape
-    TensorShape([1, 7, 9, 4])
+    >>> tuple(FlowAlignment(2)(fine, coarse).shape)
+    (1, 7, 9, 4)
     """
 
     def __init__(self, filters: int, **kwargs):

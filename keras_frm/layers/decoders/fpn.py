@@ -31,8 +31,8 @@ class FPNDecoder(CompositeLayer):
 
     Example:
     >>> sizes = ((9, 13, 2), (5, 7, 3), (3, 4, 5), (2, 2, 4))
-    >>> FPNDecoder(4)([keras.ops.ones((1, *size)) for size in sizes]).shape
-    TensorShape([1, 9, 13, 4])
+    >>> tuple(FPNDecoder(4)([keras.ops.ones((1, *size)) for size in sizes]).shape)
+    (1, 9, 13, 4)
     """
 
     def __init__(self, filters: int = 128, alignment: str = "bilinear", **kwargs):

@@ -1,0 +1,51 @@
+"""The replicas of a distributed training; one for backends other than TensorFlow."""
+
+from keras_frm.backend import is_tensorflow
+
+
+def sum_over_replicas(value):
+    """Sum a tensor over all replicas; outside of a distribution it stays as it is.
+
+    Args:
+        value: This replica's tensor, of one shape on all of them.
+
+    Returns:
+        The sum, the same on all replicas.
+
+    Example:
+    >>> sum_over_replicas(2.0)
+    2.0
+    """
+    if not is_tensorflow():
+        return value
+    from keras_frm.backend.tensorflow import replicas
+
+    return replicas.sum_over_replicas(value)
+
+
+def replica() -> tuple:
+    """Return this replica's number, which may be a tensor, and how many there are.
+
+    Example:
+    >>> replica()
+    (0, 1)
+    """
+    if not is_tensorflow():
+        return 0, 1
+    from keras_frm.backend.tensorflow import replicas
+
+    return replicas.replica()
+
+
+def num_replicas() -> int:
+    """Return how many replicas train together.
+
+    Example:
+    >>> num_replicas()
+    1
+    """
+    if not is_tensorflow():
+        return 1
+    from keras_frm.backend.tensorflow import replicas
+
+    return replicas.num_replicas()
