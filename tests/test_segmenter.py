@@ -181,7 +181,7 @@ def test_file_of_masks_has_no_scores(segmenter_of):
 def test_metadata(segmenter_of):
     content = attach(colour_logits(), about())
     segmenter = segmenter_of(content)
-    assert segmenter.labels == ("red", "green", "blue")
+    assert segmenter.labels.classes == ("red", "green", "blue")
     assert segmenter.palette == LABELS.palette
     assert segmenter.labels == LABELS
     assert segmenter.metadata == about()
@@ -194,10 +194,10 @@ def test_metadata(segmenter_of):
 
 def test_foreign_file_has_numbers_for_names(segmenter_of):
     segmenter = segmenter_of(colour_logits())
-    assert segmenter.labels == ("class 0", "class 1", "class 2")
+    assert segmenter.labels.classes == ("class 0", "class 1", "class 2")
     assert len(set(segmenter.palette)) == 3
     assert segmenter.metadata is None
-    assert len(segmenter_of(colour_mask()).labels) == 255
+    assert segmenter_of(colour_mask()).labels.num_classes == 255
 
 
 def test_overlay(segmenter_of):
