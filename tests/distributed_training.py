@@ -17,6 +17,7 @@ from keras_frm import load_dataset
 from keras_frm.layers import DropPath
 from keras_frm.losses import CrossEntropy
 from keras_frm.metrics import MeanIoU
+from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.optimizers.poly_decay import PolyDecay
 from keras_frm.training import variables
@@ -231,6 +232,20 @@ def refused(chosen):
     return messages
 
 
+def quantized(chosen):
+    """A model of simulated integers, made in the scope and compiled outside of it."""
+    images, labels = examples(size=(16, 24))
+    with chosen.scope():
+        parts = toy_model(19).parts
+        model = QuantizedSegmentationModel(parts, "cityscapes", contrastive_weight=0.0)
+    model.compile()
+    data = training_data(chosen, images, labels)
+    history = model.fit(data, epochs=2, steps_per_epoch=1, verbose=0, shuffle=False)
+    optimizer = model.optimizer
+    losses = np.array(history.history["loss"])
+    return {"l2": optimizer.l2, "use_ema": optimizer.use_ema, "loss": losses}
+
+
 def endless(chosen):
     """Train until the process is killed."""
     images, labels = examples(size=(16, 24))
@@ -256,6 +271,7 @@ SCENARIOS = {
     "validated": validated,
     "restored": restored_counts,
     "refused": refused,
+    "quantized": quantized,
     "endless": endless,
 }
 

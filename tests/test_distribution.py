@@ -26,7 +26,7 @@ SCENARIOS = (
     *("plain", "contrastive", "broken", "broken_float16"),
     *("accumulated", "overflow", "restored", "refused"),
 )
-SMALL_SCENARIOS = ("broken", "shared", "drop_path", "validated")
+SMALL_SCENARIOS = ("broken", "shared", "drop_path", "validated", "quantized")
 
 
 def start(folder, scenarios, devices="one", cpus=1, cluster=None, worker=0):
@@ -132,6 +132,18 @@ def copies(results, setup, name):
         for key, value in sorted(each.items())
         if key.startswith(f"{name}/")
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setup", ["one", *SETUPS])
+def test_quantised_model_compiles_outside_of_the_scope(small_results, setup):
+    (expected,) = small_results["one"]
+    for each in small_results[setup]:
+        assert each["quantized/use_ema"]
+        assert each["quantized/l2"] == 1e-4
+        np.testing.assert_allclose(
+            each["quantized/loss"], expected["quantized/loss"], rtol=1e-5
+        )
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from keras_frm.export.head import ClassIds, at_stride, with_head
 from keras_frm.export.inference_graph import inference_graph
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.graph import Graph
+from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.composite import CompositeLayer
 from keras_frm.networks.registry import build_network
 from keras_frm.quantization.plan import Plan
@@ -372,3 +373,19 @@ def test_heads_of_a_network_that_ends_in_logits():
     assert at_stride(model, 1).output is model.output
     assert with_head(model, "logits").output is model.output
     assert with_head(model, "mask").output.dtype == "uint8"
+
+
+def test_models_inside_of_models_dissolve_at_any_depth():
+    x = keras.Input((8, 8, 3))
+    conv = keras.layers.Conv2D(4, 1, name="conv")
+    innermost = keras.Sequential([keras.Input((8, 8, 3)), conv], name="innermost")
+    y = keras.Input((8, 8, 3))
+    block = ConvBlock(5, name="block")(innermost(y))
+    inner = keras.Model(y, [block, keras.ops.relu(block)], name="inner")
+    model = keras.Model(x, keras.layers.Add(name="sum")(inner(x)))
+    graph = flatten(model, (8, 8, 3))
+    names = [layer.name for layer in graph.layers]
+    assert {"inner.innermost.conv", "inner.block.conv", "sum"} <= set(names)
+    assert not any(isinstance(layer, keras.Model) for layer in graph.layers)
+    image = np.random.default_rng(0).uniform(size=(1, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(graph(image), model(image), rtol=1e-5, atol=1e-6)

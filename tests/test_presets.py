@@ -1,12 +1,17 @@
 """The table of presets and the presets of one's own."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import tiny_model
+from tiny import tiny_model, toy_model
 
-from keras_frm import LabelSet, Preset, Recipe, recipe, register_preset
+from keras_frm import LabelSet, Preset, Recipe, load_model, recipe, register_preset
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.presets import PRESETS, preset
 
@@ -104,3 +109,61 @@ def test_model_of_an_unregistered_preset_trains_by_that_preset(own):
     assert (
         float(model.evaluate(images, labels, verbose=0, return_dict=True)["loss"]) == 0
     )
+
+
+# === In files ===
+
+
+def test_preset_and_recipe_go_through_json(own):
+    chosen = own.with_changes(
+        class_weights=(1.0, 2.0), auxiliary_weights={"early": 0.2}, network="toy"
+    )
+    for each in (chosen, preset("cityscapes"), preset("camvid")):
+        config = json.loads(json.dumps(each.get_config()))
+        assert Preset.from_config(config) == each
+
+
+def test_changes_go_to_the_preset_or_to_its_recipe(own):
+    changed = own.with_changes(epochs=9, momentum=0.0)
+    assert (changed.epochs, changed.recipe.momentum) == (9, 0.0)
+    assert changed.recipe.learning_rate == own.recipe.learning_rate
+    with pytest.raises(TypeError, match="'speed'"):
+        own.with_changes(speed=3)
+
+
+def test_model_of_an_unregistered_preset_works_in_a_new_process(own, tmp_path):
+    """No preset of its name is registered there: classes and recipe are in the file."""
+    model = toy_model(2, preset=own)
+    model.compile()
+    model.save(tmp_path / "model.keras")
+    script = """
+import sys
+import keras_frm
+model = keras_frm.load_model(sys.argv[1], compile=False)
+model.compile()
+print(float(model.optimizer.learning_rate), model.optimizer.momentum)
+report = keras_frm.export_tflite(model, sys.argv[2], input_shape=(32, 48))
+print(keras_frm.Segmenter(sys.argv[2]).labels)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "model.keras", "file.tflite"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rates, labels = done.stdout.strip().splitlines()[-2:]
+    assert rates == "0.25 0.5"
+    assert "floor" in labels
+    assert "wall" in labels
+
+
+def test_edited_preset_is_not_replaced_by_the_registered_one(own, tmp_path):
+    register_preset(own)
+    edited = own.with_changes(learning_rate=0.125, epochs=7)
+    toy_model(2, preset=edited).save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    assert loaded.preset == edited
+    loaded.compile()
+    assert float(loaded.optimizer.learning_rate) == 0.125

@@ -128,9 +128,20 @@ def _dissolve(operation, *args, **kwargs):
         kwargs["training"] = False
     if not isinstance(operation, keras.Model):
         return operation(*args, **kwargs)
-    outputs = operation.call(*args, **kwargs)
+    outputs = _without_inner_models(operation).call(*args, **kwargs)
     _name_by_path(operation, (args, kwargs), outputs)
     return outputs
+
+
+def _without_inner_models(model):
+    """Return a model in which those inside of it have run their parts, too."""
+    if not any(isinstance(layer, keras.Model) for layer in model.layers):
+        return model
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.models.clone_model(
+        model, clone_function=unchanged, call_function=_dissolve
+    )
 
 
 def _without_conversions(graph):

@@ -106,7 +106,8 @@ class SegmentationModel(ReplicatedModel):
         for layer in graph.layers:
             # From a file, a frozen layer comes back with parts that are not.
             if not layer.trainable:
-                layer.trainable = False
+                for part in layer._flatten_layers():
+                    part.trainable = False
         self.features_reader = parts.features_reader()
 
         names = ["cross_entropy", *map(_log_name, parts.auxiliary)]
