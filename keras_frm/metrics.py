@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_frm.backend import is_tensorflow
+from keras_frm.backend import Tensor, is_tensorflow
 from keras_frm.labels import IGNORE_LABEL
 
 # JAX has no int64 by default, so pixels are counted in two digits of this base.
@@ -137,7 +137,9 @@ class MeanIoU(keras.metrics.Metric):
             name="counts",
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Count a batch.
 
         Args:
@@ -176,7 +178,7 @@ class MeanIoU(keras.metrics.Metric):
         low = low + ops.cast(counts[:dropped_cell], self._counts.dtype)
         self._counts.assign(ops.stack([low % _BASE, high + low // _BASE]))
 
-    def result(self):
+    def result(self) -> Tensor:
         """Return the mean IoU: a scalar, 0 if nothing has been counted yet."""
         # float64 is exact up to 2**53 pixels, and has kernels everywhere.
         wide = _widest("float64")

@@ -75,7 +75,7 @@ def test_overridden_hooks_take_what_keras_hands_over():
 def test_functions_give_what_they_say():
     made = optimizer()
     assert [tuple(v.shape) for v in accumulated_gradients(made)] == [(2,)]
-    assert moving_average(made)[0].numpy().tolist() == [1, 2]
+    assert [tuple(v.shape) for v in moving_average(made)] == [(2,)]
     schedule = keras.optimizers.schedules.ExponentialDecay
     assert isinstance(schedule_of(made), schedule)
     assert schedule_of(None) is None
@@ -146,7 +146,7 @@ def classes():
 
 def test_no_other_private_name_is_overridden():
     """A class of the package must not hide what its parents in Keras call."""
-    wrong = set()
+    found = set()
     for own in classes():
         parents = {c for c in own.__mro__ if c.__module__.startswith("keras.src")}
         sources = "\n".join(map(inspect.getsource, parents))
@@ -156,5 +156,11 @@ def test_no_other_private_name_is_overridden():
                 text = inspect.getsource(each)
                 names = set(re.findall(r"def (_[a-z]\w*)\(self", text))
                 names |= set(re.findall(r"self\.(_[a-z]\w*)(?: =|,.* =)", text))
-                wrong |= {(each.__name__, n) for n in names & taken - LISTED}
-    assert wrong == set()
+                found |= names & taken
+    assert found == {
+        "_apply_weight_decay",
+        "_backend_apply_gradients",
+        "_get_metrics_result_or_logs",
+        "_maybe_symbolic_build",
+    }
+    assert found < LISTED

@@ -1,6 +1,11 @@
 """What one Keras backend alone can do, by backend, and what needs which."""
 
+from typing import Any, TypeAlias
+
 import keras
+
+# A tensor of the backend, or a KerasTensor: they have no public class in common.
+Tensor: TypeAlias = Any
 
 
 def is_tensorflow() -> bool:

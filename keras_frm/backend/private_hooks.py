@@ -185,7 +185,9 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     return list(layer._flatten_layers())
 
 
-def schedule_of(optimizer: keras.Optimizer | None):
+def schedule_of(
+    optimizer: keras.Optimizer | None,
+) -> keras.optimizers.schedules.LearningRateSchedule | keras.Variable | None:
     """Return an optimizer's schedule, or the variable of its learning rate.
 
     Args:

@@ -1,9 +1,9 @@
 """The replicas of a distributed training; one for backends other than TensorFlow."""
 
-from keras_frm.backend import is_tensorflow
+from keras_frm.backend import Tensor, is_tensorflow
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: Tensor) -> Tensor:
     """Sum a tensor over all replicas; outside of a distribution it stays as it is.
 
     Args:

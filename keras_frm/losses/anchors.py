@@ -3,19 +3,21 @@
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
+
 # Labels are stored in a byte; classes that do not occur cost nothing.
 NUM_LABELS = 256
 
 
 def sample_anchors(
-    labels,
-    predictions,
+    labels: Tensor,
+    predictions: Tensor,
     *,
     max_anchors: int = 512,
     max_views: int = 100,
     ignore_label: int = 255,
-    seed=None,
-):
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Sample labelled pixels of a batch: as many of each class, hard and easy halves.
 
     Every class of every image gets the same number of places, `max_anchors` over the

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.losses.anchors import sample_anchors
 from keras_frm.losses.cross_entropy import as_labels
 
@@ -75,7 +76,7 @@ class PixelContrastiveLoss(keras.losses.Loss):
             valid,
         )
 
-    def sample(self, labels, predictions):
+    def sample(self, labels: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the positions and the validity of the anchors, see `sample_anchors`.
 
         Args:
@@ -91,7 +92,7 @@ class PixelContrastiveLoss(keras.losses.Loss):
             seed=self.seed_generator,
         )
 
-    def from_anchors(self, labels, embeddings, valid):
+    def from_anchors(self, labels: Tensor, embeddings: Tensor, valid: Tensor) -> Tensor:
         """Return the loss of anchors already sampled.
 
         Args:
@@ -135,7 +136,7 @@ class PixelContrastiveLoss(keras.losses.Loss):
         }
 
 
-def normalize(x):
+def normalize(x: Tensor) -> Tensor:
     """Scale each vector of the last axis to length 1; a zero vector stays zero.
 
     It has no direction, so no gradient either: the limit's is too large for float16.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.backend.replicas import sum_over_replicas
 
 
@@ -57,7 +58,9 @@ class CrossEntropy(keras.losses.Loss):
         labels = ops.cast(y_true, "int32")
         return pixel_cross_entropy(labels, y_pred, self.ignore_label)  # (B, H, W)
 
-    def pixel_weights(self, labels, num_classes, sample_weight=None):
+    def pixel_weights(
+        self, labels: Tensor, num_classes: int, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the weight of each pixel: (B, H, W)."""
         valid = labels != self.ignore_label
         weights = ops.cast(valid, self.dtype)
@@ -87,13 +90,13 @@ class CrossEntropy(keras.losses.Loss):
         }
 
 
-def as_labels(y_true):
+def as_labels(y_true: Tensor) -> Tensor:
     """Return labels as (B, H, W) int32 from (B, H, W) or (B, H, W, 1)."""
     labels = ops.cast(y_true, "int32")
     return ops.squeeze(labels, axis=-1) if len(labels.shape) == 4 else labels
 
 
-def pixel_cross_entropy(labels, logits, ignore_label: int):
+def pixel_cross_entropy(labels: Tensor, logits: Tensor, ignore_label: int) -> Tensor:
     """Return each pixel's cross-entropy, 0 where the label is ignored.
 
     Args:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.optimizers.accumulation import AccumulatedGradients
 from keras_frm.optimizers.backbone_rate import BackboneRate
 
@@ -23,7 +24,9 @@ class AdamW(AccumulatedGradients, BackboneRate, keras.optimizers.AdamW):
     0.8996
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         if self.weight_decay and self._use_weight_decay(variable):
             rate = ops.cast(self.rate_of(variable, learning_rate), variable.dtype)
             decay = ops.cast(self.weight_decay, variable.dtype)

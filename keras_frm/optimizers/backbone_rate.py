@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_frm.backend import Tensor
+
 
 class BackboneRate:
     """Mixin of an optimizer: the learning rate of the backbone times a factor.
@@ -39,7 +41,7 @@ class BackboneRate:
                 "group 'backbone' and does not freeze it."
             )
 
-    def rate_of(self, variable, learning_rate):
+    def rate_of(self, variable: keras.Variable, learning_rate: Tensor) -> Tensor:
         """Return the learning rate of one weight."""
         factor = self.backbone_multiplier
         if (
@@ -49,7 +51,9 @@ class BackboneRate:
             return learning_rate
         return learning_rate * factor
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         super().update_step(gradient, variable, self.rate_of(variable, learning_rate))
 
     def get_config(self):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.optimizers.accumulation import AccumulatedGradients
 from keras_frm.optimizers.backbone_rate import BackboneRate
 
@@ -41,7 +42,9 @@ class CoupledSGD(AccumulatedGradients, BackboneRate, keras.optimizers.SGD):
         super().__init__(learning_rate, momentum=momentum, name=name, **kwargs)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         if self.l2 and self._use_weight_decay(variable):
             decay = ops.cast(self.l2, variable.dtype)
             gradient = ops.cast(gradient, variable.dtype) + decay * variable

@@ -14,6 +14,8 @@ Keras in the same way, without being counted here. A checkpoint holds all three 
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
+
 
 class SkippedSteps(keras.metrics.Metric):
     """The number of steps left out since the epoch began.
@@ -48,7 +50,7 @@ class SkippedSteps(keras.metrics.Metric):
             name=name,
         )
 
-    def update_state(self, skipped):
+    def update_state(self, skipped: Tensor) -> None:
         """Count a step.
 
         Args:
@@ -58,8 +60,8 @@ class SkippedSteps(keras.metrics.Metric):
         self.count.assign(self.count + skipped)
         self.in_a_row.assign((self.in_a_row + 1) * skipped)
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         self.count.assign(0)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.cast(self.count, "float32")

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def argmax(scores) -> tf.Tensor:
+def argmax(scores: tf.Tensor) -> tf.Tensor:
     """Return the position of the largest number of the last axis, the first of equals.
 
     `keras.ops.argmax` passes several more times over the scores to tell -0 from 0, with

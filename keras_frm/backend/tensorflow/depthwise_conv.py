@@ -28,7 +28,7 @@ def can_convolve(layer: keras.layers.DepthwiseConv2D) -> bool:
     )
 
 
-def convolve(layer: keras.layers.DepthwiseConv2D, x) -> tf.Tensor:
+def convolve(layer: keras.layers.DepthwiseConv2D, x: tf.Tensor) -> tf.Tensor:
     """Return what a layer's convolution and bias make of its input.
 
     Args:
@@ -49,7 +49,9 @@ def convolve(layer: keras.layers.DepthwiseConv2D, x) -> tf.Tensor:
     return tf.nn.bias_add(y, tf.convert_to_tensor(layer.bias)) if layer.use_bias else y
 
 
-def depthwise_conv(x, kernel, dilation_rate: tuple[int, int]) -> tf.Tensor:
+def depthwise_conv(
+    x: tf.Tensor, kernel: tf.Tensor, dilation_rate: tuple[int, int]
+) -> tf.Tensor:
     """Convolve each channel with its own kernel, zeros around the map.
 
     TensorFlow's own gradient of the kernel takes four times as long as the convolution.
@@ -95,7 +97,10 @@ def depthwise_conv(x, kernel, dilation_rate: tuple[int, int]) -> tf.Tensor:
 
 
 def kernel_gradient(
-    x, upstream, kernel_size: tuple[int, int], dilation_rate: tuple[int, int]
+    x: tf.Tensor,
+    upstream: tf.Tensor,
+    kernel_size: tuple[int, int],
+    dilation_rate: tuple[int, int],
 ) -> tf.Tensor:
     """Return the gradient of the kernel of `depthwise_conv`.
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 
-def can_fuse(norm: keras.layers.BatchNormalization, x) -> bool:
+def can_fuse(norm: keras.layers.BatchNormalization, x: tf.Tensor) -> bool:
     """Return whether the operation has all that a layer asks for.
 
     Args:
@@ -29,7 +29,7 @@ def can_fuse(norm: keras.layers.BatchNormalization, x) -> bool:
 
 
 def fused_batch_norm(
-    norm: keras.layers.BatchNormalization, x
+    norm: keras.layers.BatchNormalization, x: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Normalise features by the statistics of their batch.
 

@@ -10,7 +10,7 @@ from keras_frm.backend.tensorflow.device import has_onednn
 _FAR = 5.7
 
 
-def can_fuse(x) -> bool:
+def can_fuse(x: tf.Tensor) -> bool:
     """Return whether XLA's form of GELU is for this tensor.
 
     XLA compiles for each size it meets, so sizes that are not known when the step is
@@ -28,7 +28,7 @@ def can_fuse(x) -> bool:
 
 
 @tf.custom_gradient
-def fused_gelu(x):
+def fused_gelu(x: tf.Tensor) -> tf.Tensor:
     """Return x Phi(x), with a gradient that needs the input only.
 
     Args:

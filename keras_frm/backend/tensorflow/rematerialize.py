@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 
-def rematerialized(layer: keras.layers.Layer, x, **kwargs):
+def rematerialized(layer: keras.layers.Layer, x: tf.Tensor, **kwargs) -> tf.Tensor:
     """Call a layer so that the backward pass keeps its input only.
 
     What the layer computes inside is computed again when its gradient is needed: one

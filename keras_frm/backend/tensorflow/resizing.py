@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def resize_to_size_of(x, reference) -> tf.Tensor:
+def resize_to_size_of(x: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
     """Resize features to the height and width of other features.
 
     `keras.ops.image.resize` compares the size with 0 in Python, so it must be known

@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from keras_frm.backend import is_tensorflow
+from keras_frm.backend import Tensor, is_tensorflow
 
 
-def gelu(x, training: bool = False):
+def gelu(x: Tensor, training: bool = False) -> Tensor:
     """Return x times the normal distribution's probability of less than x.
 
     As single operations, value and gradient pass 15 times over the features and keep

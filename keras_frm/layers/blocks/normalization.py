@@ -6,7 +6,9 @@ from keras_frm.backend.private_hooks import all_layers
 from keras_frm.layers.blocks.fused_batch_norm import BatchNormalization
 
 
-def batch_norm(name: str, dtype) -> keras.layers.BatchNormalization:
+def batch_norm(
+    name: str, dtype: str | keras.DTypePolicy | None
+) -> keras.layers.BatchNormalization:
     """Return a BatchNorm with the reference's epsilon 1e-5 and momentum.
 
     PyTorch's momentum 0.1 weighs the new batch, Keras' 0.9 the old average: the same.

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_frm.backend import is_tensorflow
+from keras_frm.backend import Tensor, is_tensorflow
 from keras_frm.layers.composite import CompositeLayer
 
 
-def resize_like(x, reference):
+def resize_like(x: Tensor, reference: Tensor) -> Tensor:
     """Resize features to the height and width of other features.
 
     Half-pixel bilinear interpolation, the one TFLite and ONNX share; the reference

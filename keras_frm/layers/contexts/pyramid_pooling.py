@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.resizing import resize_like
 from keras_frm.layers.composite import CompositeLayer
@@ -64,7 +65,7 @@ class PyramidPooling(CompositeLayer):
         return {**super().get_config(), "filters": self.filters, "bins": self.bins}
 
 
-def adaptive_average_pool(x, grid: int):
+def adaptive_average_pool(x: Tensor, grid: int) -> Tensor:
     """Average features over a grid of nearly equal cells, as PyTorch does.
 
     Cell i covers the rows floor(i H / grid) to ceil((i + 1) H / grid). The sizes need

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -62,7 +63,7 @@ class FlowAlignment(CompositeLayer):
         return {**super().get_config(), "filters": self.filters}
 
 
-def sample_bilinear(x, rows, columns):
+def sample_bilinear(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Sample features at fractional positions; outside the map they are zero.
 
     Args:

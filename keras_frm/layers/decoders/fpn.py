@@ -1,8 +1,11 @@
 """The feature pyramid decoder."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
+from keras_frm.backend import Tensor
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.resizing import resize_like
 from keras_frm.layers.composite import CompositeLayer
@@ -85,7 +88,9 @@ class FPNDecoder(CompositeLayer):
         merged = ops.concatenate([finest, *aligned], axis=-1)  # (B, H/4, W/4, 4 C)
         return self.fuse(merged, training=training)  # (B, H/4, W/4, C)
 
-    def top_down(self, features, training=False) -> list:
+    def top_down(
+        self, features: Sequence[Tensor], training: bool = False
+    ) -> list[Tensor]:
         """Return the four levels before smoothing, finest first."""
         levels = [features[3]]
         for i in (2, 1, 0):
