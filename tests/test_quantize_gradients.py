@@ -268,4 +268,8 @@ def test_operation_of_the_file_would_train_wrongly(monkeypatch):
     """Why it is in no training graph, and that the comparison sees it."""
     native = NativeDepthwiseConv2D.call
     monkeypatch.setattr(layers.DepthwiseConv2D, "call", native)
-    assert max(dilated_differences(tf.function)) > 0.1
+    try:
+        worst = max(dilated_differences(tf.function))
+    except tf.errors.UnimplementedError:  # processors without AVX-512 have no kernel
+        worst = np.inf
+    assert worst > 0.1
