@@ -128,19 +128,28 @@ def _dissolve(operation, *args, **kwargs):
         kwargs["training"] = False
     if not isinstance(operation, keras.Model):
         return operation(*args, **kwargs)
-    outputs = _without_inner_models(operation).call(*args, **kwargs)
+    outputs = _without_inner_models(operation, args[0]).call(*args, **kwargs)
     _name_by_path(operation, (args, kwargs), outputs)
     return outputs
 
 
-def _without_inner_models(model):
-    """Return a model in which those inside of it have run their parts, too."""
+def _without_inner_models(model, taken):
+    """Return a model in which those inside of it have run their parts, too.
+
+    Sizes decide what the parts do, so they are those of what the model takes here.
+    """
     if not any(isinstance(layer, keras.Model) for layer in model.layers):
         return model
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    inputs = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), taken
+    )
     return keras.models.clone_model(
-        model, clone_function=unchanged, call_function=_dissolve
+        model,
+        input_tensors=inputs,
+        clone_function=unchanged,
+        call_function=_dissolve,
     )
 
 
