@@ -80,6 +80,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.999,
     ),
     _tflite(
         precision="float16",
@@ -87,6 +88,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.999,
     ),
     _tflite(
         precision="dynamic",
@@ -94,6 +96,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.97,
     ),
     _tflite(
         precision="int8",
@@ -101,6 +104,7 @@ TARGETS = (
         activations="int8",
         input_dtype="uint8",
         passes=_FOR_INTEGERS,
+        min_agreement=0.97,
         scheme="litert",
         calibrated=True,
     ),
@@ -110,6 +114,7 @@ TARGETS = (
         activations="int8",
         input_dtype="uint8",
         passes=_FOR_INTEGERS_ONLY,
+        min_agreement=0.95,
         calibrated=True,
         keeps_float=False,
     ),
