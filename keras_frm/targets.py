@@ -81,6 +81,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.999,
     ),
     _tflite(
         precision="float16",
@@ -88,6 +89,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.999,
     ),
     _tflite(
         precision="dynamic",
@@ -95,6 +97,7 @@ TARGETS = (
         activations="float32",
         input_dtype="float32",
         passes=_FOR_FLOATS,
+        min_agreement=0.97,
     ),
     _tflite(
         precision="int8",
@@ -102,6 +105,7 @@ TARGETS = (
         activations="int8",
         input_dtype="uint8",
         passes=_FOR_INTEGERS,
+        min_agreement=0.97,
         scheme="litert",
         calibrated=True,
     ),
@@ -111,6 +115,7 @@ TARGETS = (
         activations="int8",
         input_dtype="uint8",
         passes=_FOR_INTEGERS_ONLY,
+        min_agreement=0.95,
         calibrated=True,
         keeps_float=False,
     ),

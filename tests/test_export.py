@@ -117,7 +117,7 @@ def test_report_and_file(precision, exported):
     assert precision in text
     assert str(report.path) in text
     assert f"{100 * report.agreement:.3f} % of pixels" in text
-    assert f"{100 * report.sure_agreement:.3f} % of the surer ones" in text
+    assert f"{100 * report.sure_agreement:.3f} % of the sure ones" in text
     assert ("(4 images)" if precision in FLOATS else "not calibrated on") in text
 
 

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 from tiny import batch
 
+from keras_frm.export.agreement import sure_agreement
 from keras_frm.export.tflite import export
 from keras_frm.export.tflite.checks import ExportError
 from keras_frm.graph.graph import rebuild
@@ -24,7 +25,7 @@ def network():
     x = layers.Rescaling(1 / 127.5, -1)(image)
     x = layers.Conv2D(8, 3, 2, "same", activation="relu", name="first")(x)
     x = layers.Conv2D(8, 3, 1, "same", activation="relu", name="second")(x)
-    x = layers.LayerNormalization(name="norm")(x)
+    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
     x = layers.Conv2D(3, 1, name="classifier")(x)
     model = keras.Model(image, keras.ops.image.resize(x, SIZE))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -43,8 +44,38 @@ def exported(network, path, **options):
 @pytest.mark.parametrize("precision", precisions_of("tflite"))
 def test_good_file_passes(precision, network, tmp_path):
     report = exported(network, tmp_path, precision=precision)
-    assert report.sure_agreement >= report.agreement > 0.9
+    assert report.agreement > 0.95
+    assert report.sure_agreement > 0.99
     assert report.images == 4
+
+
+# === The number ===
+
+SURE = np.array([[[[9.0, 0, 0], [0, 9, 0], [0, 9, 0], [0, 9, 0]]]])  # (1, 1, 4, 3)
+
+
+def test_each_class_counts_the_same():
+    """A class that covers everything must not hide that the others are lost."""
+    masks = np.array([[[0, 1, 1, 1]]])
+    assert sure_agreement(masks, SURE) == 1
+    assert sure_agreement(np.array([[[1, 1, 1, 1]]]), SURE) == 0.5
+    assert sure_agreement(np.array([[[0, 1, 1, 2]]]), SURE) == pytest.approx(5 / 6)
+
+
+def test_near_ties_do_not_count():
+    logits = np.array([[[[9.0, 0, 0], [0, 9, 0], [5, 5.01, 0]]]])
+    assert sure_agreement(np.array([[[0, 1, 0]]]), logits) == 1
+    assert sure_agreement(np.array([[[0, 0, 1]]]), logits) == 0.5
+    assert sure_agreement(np.array([[[0, 1, 0]]]), 1000 * logits) == 1
+    assert sure_agreement(np.array([[[0, 1, 0]]]), logits + 1000) == 1
+
+
+def test_model_that_tells_nothing_apart():
+    """All ties: there is nothing sure to go by, so every pixel counts."""
+    logits = np.zeros((1, 1, 4, 3))
+    assert sure_agreement(np.zeros((1, 1, 4)), logits) == 1
+    assert sure_agreement(np.array([[[0, 0, 0, 1]]]), logits) == 0.75
+    assert sure_agreement(np.zeros((1, 1, 4)), logits[..., :1]) == 1
 
 
 # === Broken files ===
@@ -92,6 +123,6 @@ def swapped_colours(graph):
 def test_broken_file_is_refused(broken, precision, network, tmp_path, monkeypatch):
     make = export.device_graph
     monkeypatch.setattr(export, "device_graph", lambda *args: broken(make(*args)))
-    with pytest.raises(ExportError, match="% of the surer pixels, below min_agreement"):
+    with pytest.raises(ExportError, match="% of the sure pixels, below min_agreement"):
         exported(network, tmp_path, precision=precision)
     assert list(tmp_path.iterdir()) == []

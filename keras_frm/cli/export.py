@@ -42,7 +42,7 @@ def export(
     ] = None,
     min_agreement: Annotated[
         float | None,
-        typer.Option(help="Least share of the surer pixels with the model's class."),
+        typer.Option(help="Least share of the sure pixels with the model's class."),
     ] = None,
 ) -> None:
     """Export a model as a checked .tflite file and report on it."""

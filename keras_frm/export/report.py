@@ -20,7 +20,7 @@ class ExportReport:
         partitions: Pieces of the graph that XNNPACK runs; 1 is best.
         outside_xnnpack: Name of an operation -> how many XNNPACK does not run.
         agreement: Share of pixels with the Keras model's class, 0 to 1.
-        sure_agreement: The same of the surer pixels, class by class: what the file was
+        sure_agreement: The same of the sure pixels, class by class: what the file was
             accepted for, see `keras_frm.export.agreement`.
         images: Number of images the agreement was measured on.
         held_out: Whether these are other images than those calibrated on; None where
@@ -54,7 +54,7 @@ class ExportReport:
             f"{_listed(self.outside_xnnpack)}",
             f"GPU delegate, by its published list, lacks: {_listed(self.outside_gpu)}",
             f"same class as the Keras model: {100 * self.agreement:.3f} % of pixels, "
-            f"{100 * self.sure_agreement:.3f} % of the surer ones "
+            f"{100 * self.sure_agreement:.3f} % of the sure ones "
             f"({self._checked_on()})",
         ]
         return "\n".join(lines)

@@ -9,6 +9,10 @@ import keras
 from keras_frm.quantization.freeze import is_quantization_aware
 from keras_frm.targets import Target
 
+# A file that computes what its training graph computed differs by round-off only, or by
+# the rounding of a runtime without XNNPACK.
+_TRAINED_AGREEMENT = 0.99
+
 
 @dataclass(frozen=True)
 class ExportRequest:
@@ -83,7 +87,7 @@ def checked_request(
             "keep_float. Use precision='int8'."
         )
     if min_agreement is None:
-        min_agreement = 1.0 if trained else target.min_agreement
+        min_agreement = _TRAINED_AGREEMENT if trained else target.min_agreement
     return ExportRequest(
         path=path,
         target=target,

@@ -68,7 +68,7 @@ def export_tflite(
         labels: Names and colours; None takes the preset's of the model.
         keep_float: Names of operations an int8 file computes in float; `*` stands for
             anything.
-        min_agreement: Smallest share of the surer pixels that must keep the model's
+        min_agreement: Smallest share of the sure pixels that must keep the model's
             class, see `keras_frm.export.agreement`; None takes the precision's.
         provenance: More to write into the file, such as the training run.
         progress: Called with calibration images done and None.
