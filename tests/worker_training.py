@@ -25,7 +25,7 @@ SIZE = ("64", "128")
 
 
 def small_network(chosen, *_, **__):
-    weight = chosen.contrastive_weight
+    weight = chosen.recipe.contrastive_weight
     classes = chosen.labels.num_classes
     return toy_model(classes, preset=chosen, contrastive_weight=weight)
 

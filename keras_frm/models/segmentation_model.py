@@ -17,9 +17,9 @@ from keras_frm.backend.tensorflow.finite_step import (
 from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
-from keras_frm.losses.cross_entropy import as_labels
 from keras_frm.models.auxiliary import chosen_losses, loss_at_full_size
 from keras_frm.models.class_weights import with_class_weights
+from keras_frm.models.pixel_contrast import contrastive_loss_of
 from keras_frm.models.replicated_model import ReplicatedModel
 from keras_frm.networks.contract import NetworkParts, parts_of
 from keras_frm.optimizers.backbone_rate import BackboneRate
@@ -272,7 +272,10 @@ class SegmentationModel(ReplicatedModel):
                 loss_at_full_size(loss, labels, output, sample_weight),
             )
         if self.contrastive_weight:
-            contrastive = self._contrastive(labels, logits, outputs["features"])
+            contrastive = contrastive_loss_of(
+                *(self.contrastive_loss, self.embedding_head),
+                *(labels, logits, outputs["features"]),
+            )
             terms["contrastive"] = (
                 self.contrastive_weight,
                 contrastive / self.replicas,
@@ -293,7 +296,7 @@ class SegmentationModel(ReplicatedModel):
     def _track(self, images, losses, taken=True):
         """Feed the trackers of losses with the batch, unless its step was left out."""
         # The replicas' mean, so that uneven last batches weigh by their global size.
-        size = ops.cast(_batch_size(images), "float32")
+        size = ops.cast(ops.shape(images)[0], "float32")
         size = sum_over_replicas(size) / self.replicas
         for metric in self.metrics:
             if metric.name in losses:
@@ -301,20 +304,6 @@ class SegmentationModel(ReplicatedModel):
                 # Not a number times a weight of 0 would still be none.
                 loss, weight = ops.where(taken, loss, 0.0), ops.where(taken, size, 0.0)
                 metric.update_state(loss, weight)
-
-    def _contrastive(self, labels, logits, features):
-        """Return the contrastive loss at the features' resolution."""
-        size = ops.shape(features)[1:3]
-        labels = _nearest(as_labels(labels), size)  # (B, H / s, W / s)
-        # What is no class is left out, whichever label the preset ignores.
-        ignored = self.contrastive_loss.ignore_label
-        labels = ops.where(labels < self.num_classes, labels, ignored)
-        predictions = ops.argmax(_nearest(logits, size), axis=-1)
-        indices, valid = self.contrastive_loss.sample(labels, predictions)
-        pixels = ops.reshape(features, (-1, features.shape[-1]))
-        embeddings = self.embedding_head(ops.take(pixels, indices, axis=0))  # (A, D)
-        anchor_labels = ops.take(ops.reshape(labels, (-1,)), indices)  # (A,)
-        return self.contrastive_loss.from_anchors(anchor_labels, embeddings, valid)
 
     def export(self, *args, **kwargs):
         """Export `network`; its input is known, a subclassed model's is not."""
@@ -359,17 +348,3 @@ def _trained_parts(network, chosen):
 def _log_name(auxiliary):
     """Return the name of an auxiliary output in the logs and in a training graph."""
     return f"aux_{auxiliary}"
-
-
-def _batch_size(images):
-    """Return the number of images, the weight of a batch in the epoch's mean."""
-    return ops.shape(images)[0]
-
-
-def _nearest(x, size):
-    """Pick the pixels nearest to the centres of a coarser grid."""
-    for axis, length in zip((1, 2), size, strict=True):
-        step = ops.cast(ops.shape(x)[axis], "float32") / ops.cast(length, "float32")
-        centres = (ops.arange(length, dtype="float32") + 0.5) * step
-        x = ops.take(x, ops.cast(centres, "int32"), axis=axis)
-    return x  # (B, h, w, ...)
