@@ -253,7 +253,7 @@ def test_model_without_a_van(tmp_path, state):
     image = keras.Input((8, 8, 3))
     dense = keras.layers.Dense(2, name="backbone")(image)
     path = save_zip(tmp_path / "van.pth", state)
-    with pytest.raises(ValueError, match="is Dense, not VAN"):
+    with pytest.raises(ValueError, match="has 0 VAN backbones"):
         load_van_weights(keras.Model(image, dense), path)
 
 
