@@ -267,7 +267,7 @@ def test_class_file_errors_name_the_line(tmp_path, rows, message):
     [
         ("", "does not start with the header"),
         ("name,id\nroad,0\n", "does not start with the header"),
-        (b"id,name,r,g,b\n0,stra\xdfe,1,1,1\n", "not CSV in UTF-8"),
+        (b"id,name,r,g,b\n0,stra\xdfe,1,1,1\n", "not text in UTF-8"),
         ('id,name,r,g,b\n0,"road,1,1,1\n', "not CSV in UTF-8"),
         ("id,name,r,g,b\n" + "0" * 70_000, "over 65536 bytes"),
     ],

@@ -1,4 +1,4 @@
-"""Whether a mask's numbers are ids or stand for colours: the same picture, one result."""
+"""Whether a mask's numbers are ids or stand for colours: one picture, one result."""
 
 import warnings
 
@@ -28,7 +28,8 @@ def palette_mask(path, indices, palette, **options):
     image = Image.fromarray(np.uint8(indices))
     image.putpalette([value for colour in palette for value in colour])
     image.save(path, **options)
-    assert Image.open(path).mode == "P"
+    with Image.open(path) as written:
+        assert written.mode == "P"
     return path
 
 
@@ -150,7 +151,7 @@ def grey(path, values):
 def test_a_grey_mask_of_0_and_255_is_refused_where_a_class_is_white(tmp_path, values):
     path = grey(tmp_path / "a.png", values)
     labels = labels_of(tmp_path, BLACK_AND_WHITE)
-    with pytest.raises(AmbiguousMaskError, match="'road', which is white.*id 255"):
+    with pytest.raises(AmbiguousMaskError, match=r"'road', which is white.*id 255"):
         read_mask(path, labels)
     assert read_mask(grey(path, [[0, 1]]), labels).tolist() == [[0, 1]]
     assert read_mask(grey(path, [[0, 1, 255]]), labels).tolist() == [[0, 1, 255]]
@@ -325,5 +326,5 @@ def test_one_bit_is_ambiguous_where_1_and_255_have_a_meaning(tmp_path):
 
 def test_unknown_samples_of_few_bits_are_named(tmp_path):
     path = few_bits(tmp_path / "a.png", [[0, 9]], 4)
-    with pytest.raises(UnknownIdsError, match="ids .*: 9"):
+    with pytest.raises(UnknownIdsError, match=r"ids .*: 9"):
         read_mask(path, labels_of(tmp_path))

@@ -127,8 +127,8 @@ def test_synthetic_scenes_with_merged_labels():
 
 def test_labels_of_other_data_are_refused(tmp_path):
     folder_of(tmp_path)
+    labels = merge_classes(CAMVID, {"thing": ["car"]})
     with pytest.raises(ValueError, match="merged from sky, building"):
-        labels = merge_classes(CAMVID, {"thing": ["car"]})
         load_dataset("folder", tmp_path, "train", labels=labels)
     other = LabelSet("x", ("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
     with pytest.raises(ValueError, match="labels names a, b, c, and the data have"):
