@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm import presets as presets
     from keras_frm.data.check import check_data as check_data
     from keras_frm.data.folder import folder_preset as folder_preset
+    from keras_frm.data.merging import merge_classes as merge_classes
     from keras_frm.data.pipeline import load_dataset as load_dataset
     from keras_frm.evaluation.evaluate import evaluate as evaluate
     from keras_frm.export.inference_graph import inference_graph as inference_graph
@@ -61,6 +62,7 @@ _PUBLIC = {
     "recipe": "keras_frm.recipes",
     "load_dataset": "keras_frm.data.pipeline",
     "folder_preset": "keras_frm.data.folder",
+    "merge_classes": "keras_frm.data.merging",
     "check_data": "keras_frm.data.check",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.labels",

@@ -1,9 +1,11 @@
 """Read files, and write them so that they are there whole or not at all."""
 
 import contextlib
+import contextvars
 import os
 import re
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,50 @@ class DataError(ValueError):
     def __init__(self, message: str, path: str | os.PathLike | None = None):
         super().__init__(message)
         self.path = path
+
+
+class DataWarning(UserWarning):
+    """What was assumed of a data file, in one line that names none; `path` does."""
+
+    def __init__(self, message: str, path: str | os.PathLike):
+        super().__init__(message)
+        self.path = path
+
+
+_collected: contextvars.ContextVar[list[DataWarning] | None] = contextvars.ContextVar(
+    "collected", default=None
+)
+
+
+def warn_of_data(message: str, path: str | os.PathLike) -> None:
+    """Warn of a data file, or add the warning to those that are collected.
+
+    Args:
+        message: One line without the file's name, so that it is said once for many.
+        path: The file.
+    """
+    found = _collected.get()
+    if found is None:
+        warnings.warn(DataWarning(message, path), stacklevel=3)
+    else:
+        found.append(DataWarning(message, path))
+
+
+@contextlib.contextmanager
+def collected_warnings() -> Iterator[list[DataWarning]]:
+    """Collect what the block, in its own thread, warns of data files.
+
+    Example:
+    >>> with collected_warnings() as found:
+    ...     warn_of_data("Half of it is black.", "a.png")
+    >>> [(str(warning), warning.path) for warning in found]
+    [('Half of it is black.', 'a.png')]
+    """
+    token = _collected.set([])
+    try:
+        yield _collected.get()
+    finally:
+        _collected.reset(token)
 
 
 def data_error(error: BaseException) -> DataError | None:

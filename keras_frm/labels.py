@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 IGNORE_LABEL = 255
+IGNORED_NAMES = ("ignore", "void")
+
+Colour = tuple[int, int, int]
+
+ONE_CLASS = (
+    "With one class there is nothing to tell apart: the loss is 0 and the mean IoU 1 "
+    "whatever the network says. Give the background a class of its own, not ignored."
+)
 
 
 @dataclass(frozen=True)
@@ -17,11 +25,19 @@ class LabelSet:
         name: Name of the dataset.
         classes: Class names; the position is the train id.
         palette: One RGB colour, 0 to 255, for each class.
-        ids: Stored id -> train id, for masks that do not hold train ids. Every
-            id that stands neither here nor in `ignored_ids` is unknown.
+        ids: Stored id -> train id, for masks that do not hold train ids; several ids
+            may name one class. Every id that stands neither here nor in
+            `ignored_ids` is unknown, except for `ignore_label`.
         ignored_ids: Stored ids that mean "not labelled"; they become
             `ignore_label`.
         ignore_label: Train id of pixels that count nowhere.
+        colour_ids: RGB colour -> train id, for masks that hold colours; empty where
+            these are the palette.
+        ignored_colours: RGB colours that mean "not labelled" in such masks.
+        merges: A class of the dataset and the class it became, "ignore" for none, for
+            each train id of the dataset; empty where the classes are the dataset's.
+            See
+            `merge_classes`.
 
     Example:
     >>> CITYSCAPES.classes[13], CITYSCAPES.palette[13], CITYSCAPES.ids[26]
@@ -30,10 +46,13 @@ class LabelSet:
 
     name: str
     classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[Colour, ...]
     ids: Mapping[int, int] = field(default_factory=dict)
     ignored_ids: frozenset[int] = frozenset()
     ignore_label: int = IGNORE_LABEL
+    colour_ids: Mapping[Colour, int] = field(default_factory=dict)
+    ignored_colours: frozenset[Colour] = frozenset()
+    merges: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         if len(self.classes) != len(self.palette):
@@ -53,14 +72,23 @@ class LabelSet:
             "name": self.name,
             "classes": list(self.classes),
             "palette": [list(colour) for colour in self.palette],
-            "ids": [[stored, train] for stored, train in self.ids.items()],
+            "ids": sorted([stored, train] for stored, train in self.ids.items()),
             "ignored_ids": sorted(self.ignored_ids),
             "ignore_label": self.ignore_label,
+            "colour_ids": sorted(
+                [list(colour), train] for colour, train in self.colour_ids.items()
+            ),
+            "ignored_colours": [
+                list(colour) for colour in sorted(self.ignored_colours)
+            ],
+            "merges": [list(pair) for pair in self.merges],
         }
 
     @classmethod
     def from_config(cls, config: Mapping) -> "LabelSet":
-        """Return the label set that `get_config` described; ids may be missing.
+        """Return the label set that `get_config` described.
+
+        What masks store (ids, colours, merges) may be missing.
 
         Raises:
             KeyError, TypeError, ValueError: It is no configuration of a label set.
@@ -72,7 +100,47 @@ class LabelSet:
             ids={int(stored): int(train) for stored, train in config.get("ids", ())},
             ignored_ids=frozenset(int(i) for i in config.get("ignored_ids", ())),
             ignore_label=int(config["ignore_label"]),
+            colour_ids={_colour(c): int(i) for c, i in config.get("colour_ids", ())},
+            ignored_colours=frozenset(map(_colour, config.get("ignored_colours", ()))),
+            merges=tuple((str(a), str(b)) for a, b in config.get("merges", ())),
         )
+
+    def stored_ids(self, *, train_ids: bool = False) -> dict[int, int]:
+        """Return id in a mask -> train id, ignored ones included.
+
+        `ignore_label` is ignored wherever it is no class.
+
+        Args:
+            train_ids: The mask holds the dataset's train ids, whatever `ids` says.
+
+        Example:
+        >>> CAMVID.stored_ids()[11]
+        255
+        """
+        ids, ignored = self.ids, self.ignored_ids
+        if train_ids or not ids:
+            numbers = {name: number for number, name in enumerate(self.classes)}
+            became = [own for _, own in self.merges] or self.classes
+            ids = {
+                n: numbers.get(own, self.ignore_label) for n, own in enumerate(became)
+            }
+        if train_ids:
+            ignored = ()
+        return {
+            **dict.fromkeys((self.ignore_label, *ignored), self.ignore_label),
+            **ids,
+        }
+
+    def stored_colours(self) -> dict[Colour, int]:
+        """Return RGB colour in a mask -> train id, ignored ones included.
+
+        Example:
+        >>> CAMVID.stored_colours()[128, 64, 128]
+        3
+        """
+        ignored = dict.fromkeys(self.ignored_colours, self.ignore_label)
+        own = {colour: train_id for train_id, colour in enumerate(self.palette)}
+        return {**ignored, **(self.colour_ids or own)}
 
     def colours(self) -> np.ndarray:
         """Return the colour of every uint8 value: (256, 3) uint8, black if no class."""

@@ -350,6 +350,35 @@ def test_train_on_a_folder_of_ones_own(quick_model, tmp_path):
     assert load_trained(tmp_path / "run")[1].classes == ("road", "car", "sky")
 
 
+def test_classes_that_are_merged_stay_with_the_run(quick_model, camvid, tmp_path):
+    merge = tmp_path / "merge.csv"
+    merge.write_text("name,class\ncar,vehicle\nbicyclist,vehicle\nsky,ignore\n")
+    run = tmp_path / "run"
+    done = train(camvid, run, "--classes", merge)
+    assert done.code == 0, done.err
+    merge.unlink()
+    labels = load_trained(run)[1]
+    assert labels.num_classes == 9
+    assert ("bicyclist", "vehicle") in labels.merges
+    done = evaluate(run, camvid, "--out", tmp_path / "tables")
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader((tmp_path / "tables/iou.csv").open()))
+    assert "vehicle" in [row["class"] for row in rows]
+
+
+def test_check_data_of_merged_classes(camvid, tmp_path):
+    merge = tmp_path / "merge.csv"
+    merge.write_text("name,class\ncar,vehicle\nbicyclist,vehicle\n")
+    options = ("--preset", "camvid", "--classes", merge)
+    done = keras_frm("check-data", camvid, *options)
+    assert done.code == 0, done.err
+    assert "vehicle" in done.out
+    assert "bicyclist" not in done.out
+    merge.write_text("name,class\nlorry,vehicle\n")
+    line = keras_frm("check-data", camvid, *options).only_line
+    assert "no class 'lorry'" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

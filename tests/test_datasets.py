@@ -188,29 +188,42 @@ def test_class_file_order_gives_train_ids(tmp_path):
     path = class_file(
         tmp_path, "\ufeffid, name ,R,g,b\r\n9,sky,1,2,3\r\n\r\n4,a b,4,5,6\r\n"
     )
-    labels, ignored_colours = read_class_file(path)
+    labels = read_class_file(path)
     assert labels.classes == ("sky", "a b")
     assert labels.palette == ((1, 2, 3), (4, 5, 6))
     assert dict(labels.ids) == {9: 0, 4: 1}
-    assert labels.ignored_ids == {255}
-    assert ignored_colours == frozenset()
+    assert labels.stored_ids() == {9: 0, 4: 1, 255: 255}
+    assert labels.stored_colours() == {(1, 2, 3): 0, (4, 5, 6): 1}
 
 
 def test_class_file_ignored_rows(tmp_path):
     path = class_file(
         tmp_path, "id,name,r,g,b\n0,road,1,1,1\n,void,0,0,0\n11,Ignore,,,\n"
     )
-    labels, ignored_colours = read_class_file(path)
-    assert labels.ignored_ids == {11, 255}
-    assert ignored_colours == {(0, 0, 0)}
+    labels = read_class_file(path)
+    assert labels.stored_ids() == {0: 0, 11: 255, 255: 255}
+    assert labels.stored_colours() == {(1, 1, 1): 0, (0, 0, 0): 255}
 
 
 def test_class_file_255_may_be_a_class(tmp_path):
-    labels, _ = read_class_file(
+    labels = read_class_file(
         class_file(tmp_path, "id,name,r,g,b\n0,back,0,0,0\n255,lane,9,9,9\n")
     )
-    assert dict(labels.ids) == {0: 0, 255: 1}
-    assert not labels.ignored_ids
+    assert labels.stored_ids() == {0: 0, 255: 1}
+
+
+def test_several_rows_name_one_class(tmp_path):
+    path = class_file(
+        tmp_path,
+        "id,name,r,g,b\n1,vehicle,0,0,142\n0,road,128,64,128\n2,vehicle,0,0,70\n"
+        "7,vehicle,,,\n,vehicle,9,9,9\n7,vehicle,8,8,8\n",
+    )
+    labels = read_class_file(path)
+    assert labels.classes == ("vehicle", "road")
+    assert labels.palette == ((0, 0, 142), (128, 64, 128))
+    assert dict(labels.ids) == {1: 0, 0: 1, 2: 0, 7: 0}
+    colours = {(0, 0, 142): 0, (128, 64, 128): 1, (0, 0, 70): 0, (9, 9, 9): 0}
+    assert labels.stored_colours() == {**colours, (8, 8, 8): 0}
 
 
 ROAD = "0,road,1,1,1\n"
@@ -220,7 +233,8 @@ ROAD = "0,road,1,1,1\n"
     ("rows", "message"),
     [
         (ROAD + "0,car,2,2,2\n", "line 3: id 0 is already used in line 2"),
-        (ROAD + "1,road,2,2,2\n", "line 3: the name 'road' is already used"),
+        (ROAD + ",road,,,\n", "line 3: .* one more of a class, needs an id or a"),
+        (ROAD + "1,car,2,2,2\n1,road,,,\n", "line 4: id 1 is already used in line 3"),
         (ROAD + "1,car,1,1,1\n", "line 3: colour .* is already used in line 2"),
         (ROAD + "1,car,1,1,256\n", "line 3: colour value 256 is over 255"),
         (ROAD + "1,car,1,1,-1\n", "line 3: colour value '-1' is not"),
@@ -231,7 +245,7 @@ ROAD = "0,road,1,1,1\n"
         (ROAD + "70000,car,2,2,2\n", "line 3: id 70000 is over 65535"),
         (ROAD + "1,,2,2,2\n", "line 3: the name is empty"),
         (ROAD + "1,\x1b[31m,2,2,2\n", "line 3: the name is empty or not printable"),
-        (ROAD + ",void,,,\n", "line 3: an ignored row needs"),
+        (ROAD + ",void,,,\n", "line 3: an ignored row, .* needs an id or a colour"),
         (ROAD + "0,void,,,\n", "line 3: id 0 is already used"),
         ("", "has no class"),
         ("9,void,0,0,0\n", "has no class"),
@@ -253,7 +267,7 @@ def test_class_file_errors_name_the_line(tmp_path, rows, message):
     [
         ("", "does not start with the header"),
         ("name,id\nroad,0\n", "does not start with the header"),
-        (b"id,name,r,g,b\n0,stra\xdfe,1,1,1\n", "not CSV in UTF-8"),
+        (b"id,name,r,g,b\n0,stra\xdfe,1,1,1\n", "not text in UTF-8"),
         ('id,name,r,g,b\n0,"road,1,1,1\n', "not CSV in UTF-8"),
         ("id,name,r,g,b\n" + "0" * 70_000, "over 65536 bytes"),
     ],

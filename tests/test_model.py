@@ -90,6 +90,11 @@ def test_four_stages_are_needed():
 # === Inputs and outputs ===
 
 
+def test_one_class_is_warned_of():
+    with pytest.warns(UserWarning, match="Give the background a class of its own"):
+        assert tiny_model(num_classes=1).num_classes == 1
+
+
 def test_num_classes_and_input_shape():
     model = tiny_model(num_classes=5, input_shape=(32, 64, 3))
     assert model.num_classes == 5

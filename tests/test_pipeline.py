@@ -158,7 +158,7 @@ def augmented(**options):
 def test_folder_takes_the_recipe_of_its_preset(textured):
     chosen = folder_preset(textured)
     assert (chosen.name, chosen.dataset) == ("folder", "folder")
-    assert chosen.labels.classes == read_class_file(textured / "classes.csv")[0].classes
+    assert chosen.labels.classes == read_class_file(textured / "classes.csv").classes
     camvid = PRESETS["camvid"]
     for field in ("crop", "scale_range", "colour_jitter", "batch_size", "epochs"):
         assert getattr(chosen, field) == getattr(camvid, field)

@@ -7,7 +7,12 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
-from keras_frm.cli.trained import choices_of_run, remedies, require_data
+from keras_frm.cli.trained import (
+    choices_of_run,
+    labels_of_run,
+    remedies,
+    require_data,
+)
 from keras_frm.progress import timed_progress
 
 
@@ -91,7 +96,8 @@ def benchmark(
 
         # Reading data starts TensorFlow, which then keeps its threads.
         limit_threads(threads)
-        dataset = _dataset(preset or "cityscapes", data, split, limit)
+        own = labels_of_run(models[0])
+        dataset = _dataset(preset or "cityscapes", data, split, limit, own)
     with timed_progress() as bar:
         tasks = {}
 
@@ -162,11 +168,11 @@ def _benchmark_training(
         print(f"the table is in {training_step_report.save(result, out)}")
 
 
-def _dataset(preset, data, split, limit) -> dict:
+def _dataset(preset, data, split, limit, own) -> dict:
     """Return the images, labels and name of a dataset as `benchmark` takes them."""
-    from keras_frm.cli.datasets import chosen_preset, plain_data
+    from keras_frm.cli.datasets import chosen_preset, plain_data, with_merges
 
-    chosen = chosen_preset(preset, data)
+    chosen = with_merges(chosen_preset(preset, data), own)
     require_data(chosen, data)
     batches = plain_data(chosen, data, split, None)
     pairs = ((images[0].numpy(), labels[0].numpy()) for images, labels in batches)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.options import Classes
 from keras_frm.progress import progress_bar
 
 
@@ -16,16 +17,19 @@ def check_data(
     split: Annotated[
         str | None, typer.Option(help="train, val or test; for folder also none.")
     ] = None,
+    classes: Classes = None,
 ) -> None:
     """Read every file of a dataset: counts, problems, class histogram."""
     from rich.console import Console
 
+    from keras_frm.cli.datasets import chosen_preset
     from keras_frm.data.check import check_data as check
 
+    labels = chosen_preset(preset, data, classes).labels if classes else None
     if split is None and preset != "folder":
         split = "train"
     with progress_bar("reading") as progress:
-        report = check(preset, data, split, progress=progress)
+        report = check(preset, data, split, progress=progress, labels=labels)
 
     console = Console()
     sizes = ", ".join(f"{h}x{w}: {count}" for (h, w), count in report.image_sizes)
@@ -33,6 +37,9 @@ def check_data(
     console.print(_table(report.table()))
     for path, reason in report.skipped:
         console.print(f"left out: {path}: {reason}", markup=False)
+    for row in report.warning_rows():
+        line = "warning: {warning} Files: {files}, the first {first}".format(**row)
+        console.print(line, markup=False)
     if report.problems:
         console.print(_table(report.problem_rows()))
         print(f"{report.problems} problems: correct or remove these files.")

@@ -6,26 +6,45 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_frm.data.folder import folder_preset
+from keras_frm.data.merging import merge_classes, merged_like, read_merge_file
 from keras_frm.data.pipeline import load_dataset
+from keras_frm.labels import LabelSet
 from keras_frm.presets import Preset, preset
 from keras_frm.training.distribution import Distribution
 
 
-def chosen_preset(name: str, data: Path | None) -> Preset:
+def chosen_preset(name: str, data: Path | None, classes: Path | None = None) -> Preset:
     """Return the preset of a name; "folder" takes its classes from the class file.
 
     Args:
         name: Name of a preset, or "folder".
         data: Folder of the dataset.
+        classes: CSV file of classes to merge, None for the preset's own.
 
     Raises:
-        ValueError: There is no such preset, or "folder" has no data.
+        ValueError: There is no such preset, "folder" has no data, or the file does not
+            fit the preset's classes.
     """
     if name != "folder":
-        return preset(name)
-    if data is None:
+        chosen = preset(name)
+    elif data is None:
         raise ValueError("--preset folder needs --data, the folder of your dataset.")
-    return folder_preset(data)
+    else:
+        chosen = folder_preset(data)
+    if classes is None:
+        return chosen
+    merged = merge_classes(chosen.labels, read_merge_file(classes))
+    return dataclasses.replace(chosen, labels=merged)
+
+
+def with_merges(chosen: Preset, labels: LabelSet | None) -> Preset:
+    """Return a preset whose classes are merged as those of a trained model are.
+
+    Args:
+        chosen: The preset.
+        labels: The model's classes, None if it names none.
+    """
+    return dataclasses.replace(chosen, labels=merged_like(chosen.labels, labels))
 
 
 def with_given(chosen: Preset, given: dict) -> Preset:

@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split
-from keras_frm.cli.trained import choices_of_run, remedies, require_data
+from keras_frm.cli.trained import (
+    choices_of_run,
+    labels_of_run,
+    remedies,
+    require_data,
+)
 from keras_frm.progress import progress_bar
 
 _REMEDIES = {
@@ -46,11 +51,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a model on a dataset: IoU of every class and their mean."""
-    from keras_frm.cli.datasets import chosen_preset, plain_data
+    from keras_frm.cli.datasets import chosen_preset, plain_data, with_merges
     from keras_frm.evaluation import report
     from keras_frm.evaluation.cityscapes_server import submission_name, to_label_ids
     from keras_frm.evaluation.evaluate import evaluate as measure
     from keras_frm.files import write_png
+    from keras_frm.models.own_preset import own_labels
 
     averaged_scales = parse_scales(scales)
     preset, data = choices_of_run([model], preset, data)
@@ -58,8 +64,11 @@ def evaluate(
     averages = window or stride or flip or averaged_scales != (1.0,)
     segment, own = _load(model, averages)
     chosen = chosen or own or chosen_preset("cityscapes", data)
+    chosen = with_merges(chosen, labels_of_run(model) or own_labels(segment))
     if submission and chosen.dataset != "cityscapes":
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
+    if submission and chosen.labels.merges:
+        raise ValueError("--submission needs Cityscapes' own classes, not merged ones.")
     _check_classes(model, segment, chosen.labels)
     require_data(chosen, data)
     dataset = plain_data(chosen, data, split, resize)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
-from keras_frm.cli.trained import choices_of_run, note_numbers
+from keras_frm.cli.trained import choices_of_run, labels_of_run, note_numbers
 from keras_frm.progress import progress_bar
 
 
@@ -46,18 +46,21 @@ def export(
     ] = None,
 ) -> None:
     """Export a model as a checked .tflite file and report on it."""
-    from keras_frm.cli.datasets import chosen_preset
+    from keras_frm.cli.datasets import chosen_preset, with_merges
     from keras_frm.export.tflite.export import export_tflite
     from keras_frm.targets import target_of
     from keras_frm.training.run_folder import load_trained
 
-    given = chosen_preset(preset, data) if preset else None
+    own = labels_of_run(model)
+    given = with_merges(chosen_preset(preset, data), own) if preset else None
     network, labels = load_trained(model, given.labels if given else None)
     if images is None:
         preset, data = choices_of_run([model], preset, data)
     if data is not None and preset is None:
         raise ValueError("--data needs --preset, which says how to read it.")
-    chosen = chosen_preset(preset, data) if preset and given is None else given
+    chosen = given
+    if preset and given is None:
+        chosen = with_merges(chosen_preset(preset, data), own)
     samples = _samples(chosen, data, split, images)
     if samples is None and target_of(precision).calibrated:
         raise ValueError(

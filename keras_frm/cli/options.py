@@ -34,6 +34,10 @@ PresetName = Annotated[
     str,
     typer.Option(help="cityscapes, bdd100k, camvid, synthetic, or folder (your own)."),
 ]
+Classes = Annotated[
+    Path | None,
+    typer.Option(help="CSV name,class: the classes of the dataset to merge into one."),
+]
 Split = Annotated[str, typer.Option(help="train, val or test.")]
 Size = Annotated[
     tuple[int, int] | None,

@@ -10,7 +10,7 @@ from keras_frm.cli.options import at_least_one_pixel
 from keras_frm.cli.trained import note_numbers, remedies
 from keras_frm.progress import progress_bar
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 

@@ -14,6 +14,7 @@ from keras_frm.cli.options import (
     at_least_one_pixel,
 )
 from keras_frm.cli.quantized_files import export_files
+from keras_frm.cli.trained import labels_of_run
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
@@ -68,6 +69,7 @@ def quantize(
         settings_of,
         training_data,
         with_given,
+        with_merges,
     )
     from keras_frm.presets import quantization_preset
     from keras_frm.training.run_folder import load_settings, load_trainable, new_run
@@ -93,7 +95,8 @@ def quantize(
         "learning_rate": learning_rate,
         "contrastive_weight": contrastive_weight,
     }
-    chosen = quantization_preset(chosen_preset(str(preset), data))
+    chosen = with_merges(chosen_preset(str(preset), data), labels_of_run(run))
+    chosen = quantization_preset(chosen)
     chosen = with_given(chosen, given)
     model, labels = load_trainable(run, chosen)
     _check(model, labels, chosen, run)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import (
+    Classes,
     ContrastiveWeight,
     Data,
     LearningRate,
@@ -25,6 +26,7 @@ def train(
     ctx: typer.Context,
     preset: PresetName = "cityscapes",
     data: Data = None,
+    classes: Classes = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -162,7 +164,7 @@ def train(
         "backbone_multiplier": backbone_rate,
         "network": network,
     }
-    chosen = with_given(chosen_preset(preset, data), given)
+    chosen = with_given(chosen_preset(preset, data, classes), given)
     network_options = _given(
         backbone=backbone,
         context=context,

@@ -38,6 +38,17 @@ def choices_of_run(
     return own, data
 
 
+def labels_of_run(model: Path) -> LabelSet | None:
+    """Return the classes of the run that a model is of; None where there is none.
+
+    Args:
+        model: A run folder, or a file in one.
+    """
+    from keras_frm.training.run_config import load_labels
+
+    return load_labels(_run(model))
+
+
 def require_data(chosen: Preset, data: Path | None) -> None:
     """Raise a ValueError where a preset's dataset needs a folder that is not given."""
     if data is None and chosen.dataset != "synthetic":

@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_frm.data.listing import Pair
-from keras_frm.data.reading import SizeMismatchError, UnknownIdsError
+from keras_frm.data.reading import (
+    AmbiguousMaskError,
+    SizeMismatchError,
+    UnknownIdsError,
+)
 from keras_frm.data.sources import find_pairs
-from keras_frm.labels import LabelSet
+from keras_frm.files import DataWarning, collected_warnings
+from keras_frm.labels import ONE_CLASS, LabelSet
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,16 @@ class DataReport:
         unreadable: Files that cannot be read, with the error's line.
         size_mismatches: Images whose mask has another size, with the error's line.
         unknown_ids: Masks with ids or colours outside the table, with these.
+        ambiguous: Masks that can be read in two ways, with the error's line.
+        warnings: What was assumed of files that were read, with a line; no problem.
         class_pixels: Pixels of each class, and last the ignored ones, in sound pairs.
         class_images: Images each class occurs in, and last those with ignored pixels.
         image_sizes: (height, width) -> number of sound pairs.
 
     Example:
     >>> from keras_frm.labels import LabelSet
-    >>> labels = LabelSet("one", ("road",), ((128, 64, 128),))
-    >>> report = DataReport(labels, pairs=2, class_pixels=(3, 1), class_images=(1, 1))
+    >>> labels = LabelSet("two", ("road", "car"), ((128, 64, 128), (0, 0, 142)))
+    >>> report = DataReport(labels, 2, class_pixels=(3, 1, 0), class_images=(1, 1, 0))
     >>> report.problems, report.table()[0]
     (0, {'id': 0, 'class': 'road', 'pixels': 3, 'percent': 75.0, 'images': 1})
     """
@@ -47,13 +54,15 @@ class DataReport:
     unreadable: tuple[tuple[Path, str], ...] = ()
     size_mismatches: tuple[tuple[Path, str], ...] = ()
     unknown_ids: tuple[tuple[Path, tuple], ...] = ()
+    ambiguous: tuple[tuple[Path, str], ...] = ()
+    warnings: tuple[tuple[Path, str], ...] = ()
     class_pixels: tuple[int, ...] = ()
     class_images: tuple[int, ...] = ()
     image_sizes: tuple[tuple[tuple[int, int], int], ...] = ()
 
     @property
     def problems(self) -> int:
-        """Number of files that need a correction."""
+        """Number of files, or classes, that need a correction."""
         return len(self.problem_rows())
 
     def table(self) -> list[dict[str, object]]:
@@ -74,6 +83,16 @@ class DataReport:
             )
         ]
 
+    def warning_rows(self) -> list[dict[str, object]]:
+        """Return a row for each kind of warning: its line, the files, the first."""
+        files: dict[str, list[Path]] = {}
+        for path, line in self.warnings:
+            files.setdefault(line, []).append(path)
+        return [
+            {"warning": line, "files": len(paths), "first": str(paths[0])}
+            for line, paths in files.items()
+        ]
+
     def problem_rows(self) -> list[dict[str, str]]:
         """Return a row for each problem: what it is, the file and the detail."""
         found = [
@@ -85,6 +104,8 @@ class DataReport:
                 ("unknown ids", path, ", ".join(str(value) for value in values))
                 for path, values in self.unknown_ids
             ),
+            *(("ambiguous mask", path, line) for path, line in self.ambiguous),
+            *([("one class", "", ONE_CLASS)] if self.labels.num_classes == 1 else []),
         ]
         return [
             {"problem": problem, "file": str(path), "detail": detail}
@@ -98,6 +119,7 @@ def check_data(
     split: str | None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    labels: LabelSet | None = None,
 ) -> DataReport:
     """Read every file of a dataset and report what is wrong and what it holds.
 
@@ -106,6 +128,7 @@ def check_data(
         root: The dataset's folder.
         split: "train", "val" or "test"; for "folder" also None or "all".
         progress: Called with the number of pairs read and the number of all pairs.
+        labels: Classes merged from the dataset's own, see `keras_frm.merge_classes`.
 
     Returns:
         The report. A bad file stands in it and raises nothing.
@@ -119,16 +142,18 @@ def check_data(
     Traceback (most recent call last):
     ValueError: Unknown dataset 'kitti'. Choose one of: ...
     """
-    listing = find_pairs(name, root, split)
-    unreadable, mismatches, unknown_ids = [], [], []
+    listing = find_pairs(name, root, split, labels=labels)
+    unreadable, mismatches, unknown_ids, ambiguous = [], [], [], []
+    warnings: list[DataWarning] = []
     pixels = np.zeros(listing.labels.num_classes + 1, np.int64)
     images = np.zeros(listing.labels.num_classes + 1, np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
 
-    def read(pair: Pair) -> tuple[tuple[int, int], np.ndarray] | Exception:
+    def read(pair: Pair) -> tuple[tuple[int, int], np.ndarray, list] | Exception:
         try:
-            _, label = listing.read(pair)
-            return label.shape, _count_classes(label, listing.labels)
+            with collected_warnings() as found:
+                _, label = listing.read(pair)
+            return label.shape, _count_classes(label, listing.labels), found
         except Exception as error:  # one bad file must not end the check of the others
             return error
 
@@ -141,11 +166,14 @@ def check_data(
                 unknown_ids.append((pair.label, result.values))
             elif isinstance(result, SizeMismatchError):
                 mismatches.append((pair.image, str(result)))
+            elif isinstance(result, AmbiguousMaskError):
+                ambiguous.append((pair.label, str(result)))
             elif isinstance(result, Exception):
                 path = getattr(result, "path", None) or pair.image
                 unreadable.append((Path(path), " ".join(str(result).split())))
             else:
-                size, counts = result
+                size, counts, found = result
+                warnings += found
                 sizes[size] += 1
                 pixels += counts
                 images += counts > 0
@@ -161,6 +189,8 @@ def check_data(
         unreadable=tuple(unreadable),
         size_mismatches=tuple(mismatches),
         unknown_ids=tuple(unknown_ids),
+        ambiguous=tuple(ambiguous),
+        warnings=tuple((Path(warning.path), str(warning)) for warning in warnings),
         class_pixels=tuple(pixels.tolist()),
         class_images=tuple(images.tolist()),
         image_sizes=tuple(sizes.most_common()),

@@ -1,33 +1,33 @@
 """The class file of a user's own dataset: a CSV table `id,name,r,g,b`."""
 
-import csv
 from pathlib import Path
 
+from keras_frm.data.class_exports import EXPORTED_CLASS_FILES
+from keras_frm.data.csv_rows import csv_rows
 from keras_frm.files import DataError
-from keras_frm.labels import IGNORE_LABEL, LabelSet
+from keras_frm.labels import IGNORED_NAMES, Colour, LabelSet
 
 _HEADER = ["id", "name", "r", "g", "b"]
-_IGNORED_NAMES = ("ignore", "void")
-_MAX_BYTES = 64 * 1024
 _MAX_CLASSES = 255  # train ids are uint8 and 255 is "ignore"
 _MAX_ID = 65535  # masks have 8 or 16 bits
 
-Colour = tuple[int, int, int]
 
-
-def read_class_file(path: str | Path) -> tuple[LabelSet, frozenset[Colour]]:
+def read_class_file(path: str | Path) -> LabelSet:
     r"""Read the classes of a user's own dataset.
 
-    Each row is a class; its position is its train id, `id` is what masks store and
-    the colour is what RGB masks store. Rows named `ignore` or `void` say what is not
-    labelled and need only an id or only a colour. Id 255 is not labelled unless it is
-    a class.
+    Each row is a class: `id` is what masks store and the colour is what RGB masks
+    store. The order gives the train ids. More rows of the same name add ids or colours
+    to a class. Rows named `ignore` or `void` say what is not labelled. These and the
+    added ones need only an id or only a colour. Id 255 is not labelled unless it is a
+    class.
 
     Args:
-        path: A CSV file in UTF-8 with the header `id,name,r,g,b`.
+        path: A CSV file in UTF-8 with the header `id,name,r,g,b`, or a class file of a
+            labelling tool under its own name: `labelmap.txt` (CVAT), `_classes.csv`
+            (Roboflow), `class_dict.csv` or `label_colors.txt` (CamVid).
 
     Returns:
-        The label set, and the RGB colours that mean "not labelled".
+        The label set.
 
     Raises:
         DataError: The file is missing, too large or wrong; the message names the line.
@@ -36,110 +36,93 @@ def read_class_file(path: str | Path) -> tuple[LabelSet, frozenset[Colour]]:
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "classes.csv")
     >>> with open(path, "w") as file:
-    ...     _ = file.write("id,name,r,g,b\n1,road,128,64,128\n,void,0,0,0\n")
-    >>> labels, ignored_colours = read_class_file(path)
-    >>> labels.classes, dict(labels.ids), ignored_colours
-    (('road',), {1: 0}, frozenset({(0, 0, 0)}))
+    ...     _ = file.write("id,name,r,g,b\n1,road,128,64,128\n2,road,,,\n,void,0,0,0\n")
+    >>> labels = read_class_file(path)
+    >>> labels.classes, dict(labels.ids), labels.ignored_colours
+    (('road',), {1: 0, 2: 0}, frozenset({(0, 0, 0)}))
     """
+    path = Path(path)
+    read_rows = EXPORTED_CLASS_FILES.get(path.name)
     table = _ClassTable()
-    for line, row in _rows(Path(path)):
+    for line, row in read_rows(path) if read_rows else csv_rows(path, _HEADER):
         try:
             table.add(row, line)
         except ValueError as error:
             raise DataError(f"'{path}', line {line}: {error}.") from None
-    if not table.names:
+    if not table.palette:
         raise DataError(
             f"'{path}' has no class. Add a row for each one, as: 0,road,128,64,128"
         )
-    ids = {stored_id: train_id for train_id, stored_id in enumerate(table.class_ids)}
-    labels = LabelSet(
+    return LabelSet(
         name="folder",
-        classes=tuple(table.names),
-        palette=tuple(table.colours),
-        ids=ids,
-        ignored_ids=frozenset({*table.ignored_ids, IGNORE_LABEL} - ids.keys()),
+        classes=tuple(table.palette),
+        palette=tuple(table.palette.values()),
+        ids=table.ids,
+        ignored_ids=frozenset(table.ignored_ids),
+        colour_ids=table.colour_ids,
+        ignored_colours=frozenset(table.ignored_colours),
     )
-    return labels, frozenset(table.ignored_colours)
 
 
 class _ClassTable:
-    """The rows read so far, with the line each id, name and colour came from."""
+    """The rows read so far, with the class and line of each id and colour."""
 
     def __init__(self):
-        self.names: list[str] = []
-        self.class_ids: list[int] = []
-        self.colours: list[Colour] = []
+        self.palette: dict[str, Colour] = {}
+        self.ids: dict[int, int] = {}
+        self.colour_ids: dict[Colour, int] = {}
         self.ignored_ids: set[int] = set()
         self.ignored_colours: set[Colour] = set()
-        self._lines: dict[object, int] = {}
+        self._claims: dict[int | Colour, tuple[str, int]] = {}
 
     def add(self, row: list[str], line: int):
         """Add a row; a ValueError says what is wrong with it."""
         if len(row) != len(_HEADER):
             raise ValueError(f"{len(row)} fields where {','.join(_HEADER)} are needed")
         name = row[1].strip()
-        if name.lower() in _IGNORED_NAMES:
-            self._add_ignored(row, line)
-            return
+        ignored = name.lower() in IGNORED_NAMES
         if not name or not name.isprintable():
             raise ValueError("the name is empty or not printable")
-        if len(self.names) == _MAX_CLASSES:
+        new = not ignored and name not in self.palette
+        if new and len(self.palette) == _MAX_CLASSES:
             raise ValueError(
                 f"more than {_MAX_CLASSES} classes, which uint8 can't hold"
             )
-        stored_id, colour = _parse_id(row[0]), _parse_colour(row[2:])
-        self._claim(name, f"the name '{name}'", line)
-        self._claim(stored_id, f"id {stored_id}", line)
-        self._claim(colour, f"colour {colour}", line)
-        self.names.append(name)
-        self.class_ids.append(stored_id)
-        self.colours.append(colour)
+        stored_id, colour = _parse_row(row, whole=new)
+        if ignored:
+            self.ignored_ids |= self._claim(stored_id, IGNORED_NAMES[0], line)
+            self.ignored_colours |= self._claim(colour, IGNORED_NAMES[0], line)
+            return
+        ids = self._claim(stored_id, name, line)
+        colours = self._claim(colour, name, line)
+        if new:
+            self.palette[name] = colour
+        train_id = list(self.palette).index(name)
+        self.ids.update(dict.fromkeys(ids, train_id))
+        self.colour_ids.update(dict.fromkeys(colours, train_id))
 
-    def _add_ignored(self, row: list[str], line: int):
-        has_id, has_colour = bool(row[0].strip()), any(f.strip() for f in row[2:])
-        if not has_id and not has_colour:
-            raise ValueError("an ignored row needs an id or a colour")
-        if has_id:
-            stored_id = _parse_id(row[0])
-            self._claim(stored_id, f"id {stored_id}", line)
-            self.ignored_ids.add(stored_id)
-        if has_colour:
-            colour = _parse_colour(row[2:])
-            self._claim(colour, f"colour {colour}", line)
-            self.ignored_colours.add(colour)
-
-    def _claim(self, value: object, text: str, line: int):
-        """Note where a value was used; twice is an error."""
-        if value in self._lines:
-            raise ValueError(f"{text} is already used in line {self._lines[value]}")
-        self._lines[value] = line
+    def _claim(self, value: int | Colour | None, name: str, line: int) -> set:
+        """Return what a row names, none or one; for two classes it is an error."""
+        if value is None:
+            return set()
+        owner, first = self._claims.setdefault(value, (name, line))
+        if owner != name:
+            kind = "colour" if isinstance(value, tuple) else "id"
+            raise ValueError(f"{kind} {value} is already used in line {first}")
+        return {value}
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the rows below the header that are not blank, with their line numbers."""
-    if not path.is_file():
-        raise DataError(
-            f"There is no class file '{path}'. Write one with the header "
-            f"{','.join(_HEADER)} and a row for each class."
+def _parse_row(row: list[str], whole: bool) -> tuple[int | None, Colour | None]:
+    """Return id and colour; where a row need not be whole, one of them may be None."""
+    has_id, has_colour = bool(row[0].strip()), any(field.strip() for field in row[2:])
+    if not whole and not has_id and not has_colour:
+        raise ValueError(
+            "an ignored row, or one more of a class, needs an id or a colour"
         )
-    if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"Class file '{path}' is over {_MAX_BYTES} bytes. Shorten it.")
-    try:
-        # Spreadsheets write a byte order mark, which utf-8-sig takes off.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, row) for row in reader if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"Class file '{path}' is not CSV in UTF-8 ({error}). Save it as that."
-        ) from error
-    header = [field.strip().lower() for field in rows[0][1]] if rows else []
-    if header != _HEADER:
-        raise DataError(
-            f"Class file '{path}' does not start with the header {','.join(_HEADER)}. "
-            "Write it into the first line."
-        )
-    return rows[1:]
+    return (
+        _parse_id(row[0]) if whole or has_id else None,
+        _parse_colour(row[2:]) if whole or has_colour else None,
+    )
 
 
 def _parse_id(text: str) -> int:

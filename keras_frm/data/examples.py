@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from keras_frm.data.cache import ExampleCache
 from keras_frm.data.listing import Listing, Pair
-from keras_frm.files import DataError
+from keras_frm.data.mask_ids import map_ids
+from keras_frm.data.merging import merged_like
+from keras_frm.files import DataError, collected_warnings, warn_of_data
 from keras_frm.images import resize_image, resize_mask
 from keras_frm.images.reading import image_size
 from keras_frm.labels import CITYSCAPES, LabelSet
@@ -74,6 +76,8 @@ def file_examples(
 ) -> Examples:
     """Draw from files; warns of the files that are left out.
 
+    What reading warns of is said once for all of them.
+
     Args:
         listing: The files.
         resize: Height and width every example gets right after reading.
@@ -93,15 +97,22 @@ def file_examples(
         size = image_size(first)
 
     if cache is not None:
-        settings = f"{listing.labels} {listing.ignored_colours} {resize}"
+        settings = f"{listing.labels} {resize}"
         cache = ExampleCache(cache, settings)
+
+    said = set()
 
     def decode(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         try:
-            image, label = listing.read(pair)
+            with collected_warnings() as found:
+                image, label = listing.read(pair)
         except DataError as error:
             # One class name for `data_error` to find, whichever it was.
             raise DataError(str(error)) from None
+        for warning in found:
+            if str(warning) not in said:
+                said.add(str(warning))
+                warn_of_data(f"{warning} The first is '{warning.path}'.", warning.path)
         return resize_pair(image, label, resize) if resize else (image, label)
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +175,28 @@ def scene_examples(
 
     count = default_count if count is None else count
     return Examples(CITYSCAPES, count, read, name, size)
+
+
+def merged_examples(examples: Examples, labels: LabelSet) -> Examples:
+    """Return examples whose labels have merged classes.
+
+    Args:
+        examples: Examples that are not merged.
+        labels: A result of `merge_classes` on their classes, or their classes.
+
+    Raises:
+        ValueError: The labels are made of other classes.
+    """
+    merged = merged_like(examples.labels, labels)
+    if merged is examples.labels:
+        return examples
+    known = merged.stored_ids(train_ids=True)
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        image, label = examples.read(index)
+        return image, map_ids(label, known)[0]
+
+    return replace(examples, labels=merged, read=read)
 
 
 def _warn_left_out(listing: Listing):

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from keras_frm.data.class_exports import EXPORTED_CLASS_FILES
 from keras_frm.data.class_file import read_class_file
 from keras_frm.data.listing import (
     IMAGE_SUFFIXES,
@@ -12,20 +13,26 @@ from keras_frm.data.listing import (
     match,
     require_folder,
 )
+from keras_frm.data.mask_names import without_endings
 from keras_frm.files import DataError
 from keras_frm.presets import PRESETS, Preset
 
 CLASS_FILE = "classes.csv"
+_MASK_SUFFIXES = (".png", ".bmp")
+_ROBOFLOW_MASK = "_mask.png"
 
 
 def find_pairs(root: str | Path, split: str | None) -> Listing:
     """List the pairs of a user's own folder.
 
     An image and its mask have the same path below `images` and `masks`, without the
-    ending. Masks are PNG (or BMP) and hold ids or the colours of `classes.csv`.
+    ending; or every mask adds the same to it, as `_mask`. Masks are PNG (or BMP) and
+    hold ids or the colours of the class file. That is `classes.csv`, or one that a
+    labelling tool wrote, see `read_class_file`. A split of Roboflow's export has
+    images, masks and `_classes.csv` in one folder.
 
     Args:
-        root: The folder that holds `images`, `masks` and `classes.csv`.
+        root: The folder that holds `images`, `masks` and the class file.
         split: A folder's name below both `images` and `masks`, as "train". None or
             "all" takes everything below them, with or without split folders.
 
@@ -48,31 +55,30 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
         f"{root / 'masks' / below}/**.png of the same name, and {root / CLASS_FILE}; "
         "split 'all' takes images without split folders"
     )
-    image_folder = require_folder(root / "images" / below, layout)
-    mask_folder = require_folder(root / "masks" / below, layout)
-    labels, ignored_colours = read_class_file(root / CLASS_FILE)
-
+    if _is_roboflow(root, below):
+        image_folder = mask_folder = root / below
+        masks = find_files(mask_folder, [_ROBOFLOW_MASK], deep=True)
+    else:
+        image_folder = require_folder(root / "images" / below, layout)
+        mask_folder = require_folder(root / "masks" / below, layout)
+        masks = find_files(mask_folder, _MASK_SUFFIXES, deep=True)
+    labels = read_class_file(_class_file(root, mask_folder))
     images = find_files(image_folder, IMAGE_SUFFIXES, deep=True)
-    masks = find_files(mask_folder, [".png", ".bmp"], deep=True)
-    if not masks and find_files(mask_folder, [".jpg", ".jpeg"], deep=True):
-        raise DataError(
-            f"The masks in '{mask_folder}' are JPEG, which changes ids. "
-            "Save them as PNG from their source."
-        )
-    return Listing(
-        labels,
-        *match(
-            key_by_stem(images, image_folder), key_by_stem(masks, mask_folder), layout
-        ),
-        ignored_colours=ignored_colours,
+    if image_folder == mask_folder:
+        images = sorted(set(images) - set(masks))
+    if not masks:
+        _refuse_other_masks(mask_folder)
+    keyed = without_endings(
+        key_by_stem(images, image_folder), key_by_stem(masks, mask_folder)
     )
+    return Listing(labels, *match(*keyed, layout))
 
 
 def folder_preset(root: str | Path) -> Preset:
     """Return the preset of a user's own folder: its classes, and CamVid's recipe.
 
     Args:
-        root: The folder that holds `images`, `masks` and `classes.csv`.
+        root: The folder that holds `images`, `masks` and the class file.
 
     Returns:
         A preset named "folder", which `load_dataset`, `build_model` and `recipe` take.
@@ -90,7 +96,7 @@ def folder_preset(root: str | Path) -> Preset:
         raise ValueError("Dataset 'folder' is read from files: give its folder, root.")
     root = Path(root).expanduser()
     require_folder(root, f"images, masks and {CLASS_FILE} in {root}")
-    labels, _ = read_class_file(root / CLASS_FILE)
+    labels = read_class_file(_class_file(root, root / "masks"))
     return dataclasses.replace(
         PRESETS["camvid"],
         name="folder",
@@ -98,3 +104,38 @@ def folder_preset(root: str | Path) -> Preset:
         labels=labels,
         source="CamVid's recipe on a folder of one's own",
     )
+
+
+def _is_roboflow(root: Path, below: str) -> bool:
+    if (root / "images").is_dir() or (root / "masks").is_dir():
+        return False
+    return any((root / below).glob("_classes.csv" if below else "*/_classes.csv"))
+
+
+def _class_file(root: Path, mask_folder: Path) -> Path:
+    """Return the class file: ours, or else a labelling tool's beside or above masks."""
+    folders = [root, mask_folder, *mask_folder.parents]
+    folders += sorted(path for path in root.iterdir() if path.is_dir())
+    for folder in folders:
+        if not folder.is_relative_to(root):
+            continue
+        for name in (CLASS_FILE, *EXPORTED_CLASS_FILES):
+            if (folder / name).is_file():
+                return folder / name
+    return root / CLASS_FILE
+
+
+def _refuse_other_masks(folder: Path) -> None:
+    """Raise where a folder without masks has pictures of other formats."""
+    others = find_files(folder, [".jpg", ".jpeg"], deep=True)
+    if others:
+        raise DataError(
+            f"The masks in '{folder}' are JPEG, which changes ids. "
+            "Save them as PNG from their source."
+        )
+    others = find_files(folder, [".tif", ".tiff", ".gif", ".webp"], deep=True)
+    if others:
+        raise DataError(
+            f"The masks in '{folder}' are neither PNG nor BMP, as '{others[0].name}'. "
+            "Save them as PNG."
+        )

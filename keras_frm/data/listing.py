@@ -10,7 +10,7 @@ from keras_frm.data.reading import read_pair
 from keras_frm.files import DataError
 from keras_frm.labels import LabelSet
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class Listing:
         unpaired_images: Images without a mask.
         unpaired_labels: Masks without an image.
         skipped: Files left out on purpose, each with the reason.
-        ignored_colours: RGB colours that mean "not labelled" in RGB masks.
 
     Example:
     >>> from keras_frm.labels import CAMVID
@@ -51,17 +50,10 @@ class Listing:
     unpaired_images: tuple[Path, ...] = ()
     unpaired_labels: tuple[Path, ...] = ()
     skipped: tuple[tuple[Path, str], ...] = ()
-    ignored_colours: frozenset[tuple[int, int, int]] = frozenset()
 
     def read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         """Read a pair: (H, W, 3) uint8 RGB and (H, W) uint8 train ids."""
-        return read_pair(
-            pair.image,
-            pair.label,
-            self.labels,
-            train_ids=pair.train_ids,
-            ignored_colours=self.ignored_colours,
-        )
+        return read_pair(pair.image, pair.label, self.labels, train_ids=pair.train_ids)
 
 
 def require_folder(folder: Path, layout: str) -> Path:
@@ -135,10 +127,17 @@ def match(
     if not pairs:
         raise DataError(
             f"No image has a mask: {len(images)} images and {len(masks)} masks were "
-            f"found. Expected: {layout}."
+            f"found{_one_of_each(images, masks)}. Expected: {layout}."
         )
     return (
         pairs,
         tuple(images[key] for key in sorted(images.keys() - masks.keys())),
         tuple(masks[key] for key in sorted(masks.keys() - images.keys())),
     )
+
+
+def _one_of_each(images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:
+    if not images or not masks:
+        return ""
+    image, mask = min(images.values()), min(masks.values())
+    return f", as '{image.name}' and '{mask.name}'"

@@ -1,23 +1,21 @@
 """From the ids or colours a mask is stored with to train ids."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
-from keras_frm.labels import LabelSet
+from keras_frm.labels import Colour
 
 
 def map_ids(
-    stored: np.ndarray, labels: LabelSet, *, train_ids: bool = False
+    stored: np.ndarray, known: Mapping[int, int]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Translate stored ids to train ids.
 
     Args:
         stored: (H, W) integers.
-        labels: The label set. Without `ids` its masks hold train ids: then only
-            0 to `num_classes - 1`, `ignored_ids` and `ignore_label` are known.
-        train_ids: The mask holds train ids, whatever `labels.ids` says.
+        known: Stored id -> train id, as `LabelSet.stored_ids` gives them.
 
     Returns:
         (H, W) uint8 train ids, and the stored ids that stand in no table, whose
@@ -25,19 +23,16 @@ def map_ids(
 
     Example:
     >>> from keras_frm.labels import CITYSCAPES
-    >>> map_ids(np.uint8([[7, 26, 0]]), CITYSCAPES)
+    >>> map_ids(np.uint8([[7, 26, 0]]), CITYSCAPES.stored_ids())
     (array([[  0,  13, 255]], dtype=uint8), ())
-    >>> map_ids(np.uint8([[7, 77]]), CITYSCAPES)[1]
+    >>> map_ids(np.uint8([[7, 77]]), CITYSCAPES.stored_ids())[1]
     (77,)
     """
-    known = _known_ids(labels, train_ids)
     if stored.dtype != np.uint8:
         if stored.min() < 0 or stored.max() > 255:
             return _map_wide_ids(stored, known)
         stored = stored.astype(np.uint8)
-    # A histogram in OpenCV takes a tenth of the time of numpy's bincount or unique.
-    counts = cv2.calcHist([stored], [0], None, [256], [0, 256]).ravel()
-    unknown = tuple(int(i) for i in np.flatnonzero(counts) if int(i) not in known)
+    unknown = tuple(i for i in used_values(stored) if i not in known)
     table = np.zeros(256, np.uint8)
     for stored_id, train_id in known.items():
         if stored_id < 256:
@@ -46,16 +41,13 @@ def map_ids(
 
 
 def map_colours(
-    stored: np.ndarray,
-    labels: LabelSet,
-    ignored_colours: Iterable[tuple[int, int, int]] = (),
-) -> tuple[np.ndarray, tuple[tuple[int, int, int], ...]]:
+    stored: np.ndarray, known: Mapping[Colour, int]
+) -> tuple[np.ndarray, tuple[Colour, ...]]:
     """Translate the exact colours of a mask to train ids.
 
     Args:
         stored: (H, W, 3) uint8 RGB.
-        labels: The label set whose palette the mask is painted with.
-        ignored_colours: RGB colours that mean "not labelled".
+        known: RGB colour -> train id, as `LabelSet.stored_colours` gives them.
 
     Returns:
         (H, W) uint8 train ids, and the colours that stand in no table, whose
@@ -63,15 +55,14 @@ def map_colours(
 
     Example:
     >>> from keras_frm.labels import CITYSCAPES
-    >>> map_colours(np.uint8([[[128, 64, 128], [0, 0, 142]]]), CITYSCAPES)
+    >>> colours = np.uint8([[[128, 64, 128], [0, 0, 142]]])
+    >>> map_colours(colours, CITYSCAPES.stored_colours())
     (array([[ 0, 13]], dtype=uint8), ())
     """
     # 0 is "unknown", so train id n stands as n + 1. The operating system hands out
     # pages of zeros only where they are touched: 2^24 entries cost a few pages.
     table = np.zeros(1 << 24, np.uint16)
-    for colour in ignored_colours:
-        table[_pack(np.array(colour))] = labels.ignore_label + 1
-    for train_id, colour in enumerate(labels.palette):
+    for colour, train_id in known.items():
         table[_pack(np.array(colour))] = train_id + 1
     packed = _pack(stored)  # (H, W)
     found = table[packed]  # (H, W)
@@ -84,19 +75,23 @@ def map_colours(
     return (found - 1).astype(np.uint8), unknown
 
 
-def _known_ids(labels: LabelSet, train_ids: bool) -> dict[int, int]:
-    """Return stored id -> train id, with the ignored ids."""
-    ignored = dict.fromkeys(labels.ignored_ids, labels.ignore_label)
-    if labels.ids and not train_ids:
-        return {**ignored, **labels.ids}
-    if train_ids:
-        ignored = {}
-    ignored[labels.ignore_label] = labels.ignore_label
-    return {**ignored, **{i: i for i in range(labels.num_classes)}}
+def used_values(stored: np.ndarray) -> list[int]:
+    """Return the values that occur in a mask, ascending.
+
+    Args:
+        stored: (H, W) uint8.
+
+    Example:
+    >>> used_values(np.uint8([[7, 0, 7]]))
+    [0, 7]
+    """
+    # A histogram in OpenCV takes a tenth of the time of numpy's bincount or unique.
+    counts = cv2.calcHist([stored], [0], None, [256], [0, 256]).ravel()
+    return np.flatnonzero(counts).tolist()
 
 
 def _map_wide_ids(
-    stored: np.ndarray, known: dict[int, int]
+    stored: np.ndarray, known: Mapping[int, int]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Map ids that do not fit into 8 bits; slower, and rare."""
     values, position = np.unique(stored, return_inverse=True)

@@ -1,11 +1,12 @@
 """From files or synthetic scenes to batches: a `tf.data.Dataset` for training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 
 from keras_frm.data.augmentation import augment as augment_pair
-from keras_frm.data.examples import file_examples, scene_examples
+from keras_frm.data.examples import file_examples, merged_examples, scene_examples
 from keras_frm.data.folder import folder_preset
 from keras_frm.data.kept_labels import keep_labels
 from keras_frm.data.order import Order
@@ -35,6 +36,7 @@ def load_dataset(
     first_step: int | None = None,
     shard: tuple[int, int] = (0, 1),
     cache: str | Path | None = None,
+    labels: LabelSet | None = None,
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
 
@@ -85,6 +87,8 @@ def load_dataset(
         cache: Folder that keeps decoded files for the next epoch and the next
             training: four bytes a pixel on disk, see
             `keras_frm.data.cache.ExampleCache`. None decodes them each time.
+        labels: Classes merged from the dataset's own, see `keras_frm.merge_classes`;
+            None takes the preset's.
 
     Returns:
         Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids, B being
@@ -101,6 +105,8 @@ def load_dataset(
     ValueError: Unknown dataset 'kitti'. Choose one of: ...
     """
     chosen = _preset_of(name, root)
+    if labels is not None:
+        chosen = replace(chosen, labels=labels)
     if augment is None:
         augment = split in _TO_TRAIN_ON
     shuffle = augment if shuffle is None else shuffle
@@ -116,11 +122,18 @@ def load_dataset(
         if cache is not None:
             raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
         examples = scene_examples(root, split, resize, count)
+        examples = merged_examples(examples, chosen.labels)
     else:
         same_size = not augment and batch_size > shard[1]
-        listing = find_pairs(chosen.dataset, root, split)
+        listing = find_pairs(chosen.dataset, root, split, labels=chosen.labels)
         examples = file_examples(listing, resize, same_size, cache)
     _check_classes(chosen, examples.labels)
+    if labels is not None and labels.classes != examples.labels.classes:
+        raise ValueError(
+            f"labels names {', '.join(labels.classes)}, and the data have "
+            f"{', '.join(examples.labels.classes)}. Pass what "
+            "keras_frm.merge_classes makes of these."
+        )
     order = Order(examples.count, batch_size, seed, shuffle, drop_remainder, shard)
 
     def load(number: tf.Tensor) -> tuple:

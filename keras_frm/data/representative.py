@@ -11,7 +11,7 @@ from keras_frm.images import resize_image
 
 # Scenes of the synthetic series that no training split uses.
 _FIRST_SCENE = 20_000_000
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def images_of(data: Iterable, size: tuple[int, int], limit: int) -> list[np.ndarray]:

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from keras_frm.images.tiff import read_tiff_header
+
 # In entropy-coded data 0xFF is followed by 0 (a data byte), by a restart marker or by
 # another 0xFF (a fill byte); anything else is the next marker.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -15,13 +17,16 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 class ImageHeader(NamedTuple):
     """Format, height and width (pixels), and whether the file holds the whole image.
 
-    `complete` is judged for JPEG alone, whose decoder fills what is missing with grey.
+    `complete` is judged for JPEG, whose decoder fills what is missing with grey, and
+    for TIFF, whose decoder prints. `bits` is 16 where a PNG or TIFF has as many in a
+    sample.
     """
 
     kind: str
     height: int
     width: int
     complete: bool = True
+    bits: int = 8
 
 
 def read_header(data: bytes) -> ImageHeader | None:
@@ -33,7 +38,7 @@ def read_header(data: bytes) -> ImageHeader | None:
         data: Content of a file.
 
     Returns:
-        The header; None if it is not PNG, JPEG, BMP or WebP or names no size.
+        The header; None if it is not PNG, JPEG, BMP, WebP or TIFF or names no size.
 
     Example:
     >>> read_header(b"BM" + bytes(12) + b"\x28\0\0\0" + b"\5\0\0\0" + b"\7\0\0\0")
@@ -44,13 +49,15 @@ def read_header(data: bytes) -> ImageHeader | None:
     header = None
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         size = (_number(data[at : at + 4], "big") for at in (20, 16))
-        header = ImageHeader("PNG", *size)
+        header = ImageHeader("PNG", *size, bits=16 if data[24:25] == b"\x10" else 8)
     elif data.startswith(b"\xff\xd8\xff"):
         header = _jpeg(data)
     elif data.startswith(b"BM"):
         header = ImageHeader("BMP", *_bmp_size(data))
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         header = ImageHeader("WEBP", *_webp_size(data))
+    elif (tiff := read_tiff_header(data)) is not None:
+        header = ImageHeader("TIFF", *tiff[:2], tiff.complete, tiff.bits)
     if header is None or not header.height or not header.width:
         return None
     return header

@@ -5,13 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from keras_frm.files import read_bytes, unreadable
+from keras_frm.files import read_bytes, unreadable, warn_of_data
 from keras_frm.images.header import ImageHeader, read_header
+from keras_frm.images.tiff import read_tiff_header, without_orientation
 
 # The fewer decoders, the smaller the attack surface.
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 # Twice what Pillow warns of: half a gigabyte of RGB.
 _MAX_PIXELS = 178_956_970
+# Of 256: fewer between the darkest and the brightest pixel of 16 bits are warned of.
+_MIN_SPAN = 64
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -20,8 +23,12 @@ def read_image(path: str | Path) -> np.ndarray:
     The orientation tag of EXIF is ignored on purpose: masks are painted on the
     stored pixels, and a rotation of the image alone would part the two.
 
+    Of 16 bits the upper 8 are read. If they say little, as in thermal images whose
+    values fill a part of the range, a `DataWarning` says how to scale them. Of a TIFF
+    file the first image is read.
+
     Args:
-        path: A PNG, JPEG, BMP or WebP file. Bytes behind the image do no harm.
+        path: A PNG, JPEG, BMP, WebP or TIFF file. Bytes behind the image do no harm.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -38,8 +45,11 @@ def read_image(path: str | Path) -> np.ndarray:
     ((2, 4, 3), [255, 0, 0])
     """
     data = read_bytes(path)
-    if not _checked_header(path, data).complete:
+    header = _checked_header(path, data)
+    if not header.complete:
         raise unreadable(path, "it is truncated")
+    if header.kind == "TIFF":
+        data = _checked_tiff(path, data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
@@ -47,6 +57,14 @@ def read_image(path: str | Path) -> np.ndarray:
         raise unreadable(path, error.err) from error
     if bgr is None:
         raise unreadable(path, "its pixel data is damaged or truncated")
+    if header.bits == 16 and int(bgr.max()) - int(bgr.min()) < _MIN_SPAN:
+        warn_of_data(
+            "An image of 16 bits uses a small part of their range, and little of it is "
+            "left in 8 bits. Scale all images alike before: with lo and hi the least "
+            "and greatest value of all of them, "
+            "np.uint8(255 * np.clip((x - lo) / (hi - lo), 0, 1)).",
+            path,
+        )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -54,13 +72,23 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """Read the size of an image, (height, width) in pixels, from its header.
 
     Args:
-        path: A PNG, JPEG, BMP or WebP file.
+        path: A PNG, JPEG, BMP, WebP or TIFF file.
 
     Raises:
         DataError: The file is missing, empty, too large or not an image.
     """
     header = _checked_header(path, read_bytes(path))
     return header.height, header.width
+
+
+def _checked_tiff(path: str | Path, data: bytes) -> bytes:
+    """Return a TIFF file that OpenCV reads as it is stored; refuses what it cannot."""
+    tiff = read_tiff_header(data)
+    if tiff.unsupported:
+        raise unreadable(path, tiff.unsupported)
+    if tiff.has_pages:
+        warn_of_data("A TIFF file has several pages; the first is read.", path)
+    return without_orientation(data, tiff)
 
 
 def _checked_header(path: str | Path, data: bytes) -> ImageHeader:

@@ -1,7 +1,9 @@
 """Build the model of a preset, with weights from a file if wanted."""
 
 import os
+import warnings
 
+from keras_frm.labels import ONE_CLASS
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_weights
 from keras_frm.networks.registry import Network, build_parts
@@ -61,6 +63,8 @@ def build_model(
     chosen = preset(name)
     if num_classes is None:
         num_classes = chosen.labels.num_classes
+    if num_classes == 1:
+        warnings.warn(ONE_CLASS, UserWarning, stacklevel=2)
     parts = build_parts(
         num_classes,
         chosen.network if network is None else network,

@@ -82,13 +82,8 @@ def attach(model: bytes, metadata: FileMetadata) -> bytes:
     model = model[: flatbuffer_size(model)]
     labels = metadata.labels
     entry = {
-        "labels": {
-            "name": labels.name,
-            "palette": labels.palette,
-            "ids": sorted(labels.ids.items()),
-            "ignored_ids": sorted(labels.ignored_ids),
-            "ignore_label": labels.ignore_label,
-        },
+        # The names of the classes stand in a file of their own.
+        "labels": {k: v for k, v in labels.get_config().items() if k != "classes"},
         "input": {
             "colour": "RGB",
             "range": [0, 255],
@@ -134,16 +129,9 @@ def read(content: bytes) -> FileMetadata | None:
         return None
     try:
         entry = json.loads(members[_JSON])
-        labels = entry["labels"]
+        labels, names = entry["labels"], members[_LABELS].decode().splitlines()
         return FileMetadata(
-            labels=LabelSet(
-                name=str(labels["name"]),
-                classes=tuple(members[_LABELS].decode().splitlines()),
-                palette=tuple(_colour(colour) for colour in labels["palette"]),
-                ids={int(stored): int(train) for stored, train in labels["ids"]},
-                ignored_ids=frozenset(int(stored) for stored in labels["ignored_ids"]),
-                ignore_label=int(labels["ignore_label"]),
-            ),
+            labels=LabelSet.from_config({**labels, "classes": names}),
             output=str(entry["output"]),
             output_stride=entry["output_stride"],
             precision=str(entry["precision"]),
@@ -228,11 +216,3 @@ def _members(content: bytes) -> dict[str, bytes] | None:
         return {info.filename: archive.read(info) for info in infos}
     except Exception as error:  # zlib.error, RuntimeError (encrypted), and others
         raise ValueError(f"The metadata of the model is damaged ({error}).") from None
-
-
-def _colour(colour) -> tuple[int, int, int]:
-    """Return an RGB colour, checked."""
-    red, green, blue = (int(value) for value in colour)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"colour {colour} is not in 0 to 255")
-    return red, green, blue
