@@ -134,7 +134,7 @@ HOOKS = (
     Hook(
         "ai_edge_litert.interpreter.Interpreter",
         "_get_ops_details",
-        "`operation_details`: a report cannot say what XNNPACK runs of a file.",
+        "A report cannot say what XNNPACK runs of a file.",
     ),
 )
 
@@ -234,14 +234,3 @@ def is_on_several_workers(strategy) -> bool:
         strategy: A `tf.distribute.Strategy`.
     """
     return strategy.extended._in_multi_worker_mode()
-
-
-def operation_details(interpreter) -> list[dict]:
-    """Return index, name, inputs and outputs of each operation of a file.
-
-    Those that a delegate replaced stay in the list, which ends with its partitions.
-
-    Args:
-        interpreter: An interpreter of LiteRT with allocated tensors.
-    """
-    return interpreter._get_ops_details()

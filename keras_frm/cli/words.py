@@ -10,7 +10,6 @@ _OPTIONS = {
     "take 'all' or": "take --devices all or",
     "leave out `jit_compile=True`": "leave out --xla",
     "pass labels=": "pass --preset",
-    "say which with size=(height, width)": "say which with --size",
 }
 
 

@@ -32,12 +32,18 @@ def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
     """
     own = _before_last_resize(model.output)
     by_stride = {_stride(model.input, logits): logits for logits in (own, model.output)}
+    by_stride.pop(None, None)
+    if not by_stride:
+        raise ValueError(
+            f"Images of {model.input.shape[1]}x{model.input.shape[2]} pixels become "
+            f"logits of {own.shape[1]}x{own.shape[2]}: that is no whole stride."
+        )
     if output_stride in by_stride:
         return keras.Model(model.input, by_stride[output_stride], name=model.name)
     strides = " or ".join(str(stride) for stride in sorted(by_stride))
     raise ValueError(
         f"output_stride={output_stride} cannot be had: the logits of network "
-        f"'{model.name}' have stride {_stride(model.input, own)}; pass {strides}."
+        f"'{model.name}' have stride {max(by_stride)}; pass {strides}."
     )
 
 
@@ -50,21 +56,24 @@ def _before_last_resize(output):
 
 
 def _stride(image, logits):
-    """Return the stride of logits; sizes that it does not divide round up."""
+    """Return the stride of logits, None for no whole one; sizes round up."""
     sides = list(zip(image.shape[1:3], logits.shape[1:3], strict=True))
     fitting = [
         stride
         for stride in range(1, max(image.shape[1:3]) + 1)
         if all(-(-side // stride) == out for side, out in sides)
     ]
-    if not fitting:
-        raise ValueError(
-            f"Images of {image.shape[1]}x{image.shape[2]} pixels become logits of "
-            f"{logits.shape[1]}x{logits.shape[2]}: that is no whole stride."
-        )
     # Of a small image several strides fit; networks halve their features.
     powers = [stride for stride in fitting if stride & (stride - 1) == 0]
-    return (powers or fitting)[0]
+    return next(iter(powers or fitting), None)
+
+
+def check_output(output: str) -> None:
+    """Raise a ValueError where there is no output of a name."""
+    if output not in OUTPUTS:
+        raise ValueError(
+            f"There is no output '{output}'. Choose one of: {', '.join(OUTPUTS)}"
+        )
 
 
 def with_head(model: keras.Model, output: str) -> keras.Model:
@@ -77,10 +86,7 @@ def with_head(model: keras.Model, output: str) -> keras.Model:
     Raises:
         ValueError: There is no such output.
     """
-    if output not in OUTPUTS:
-        raise ValueError(
-            f"There is no output '{output}'. Choose one of: {', '.join(OUTPUTS)}"
-        )
+    check_output(output)
     result = model.output  # (1, H, W, C)
     if output == "mask":
         result = ClassIds(name="mask")(result)  # (1, H, W)

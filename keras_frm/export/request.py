@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from keras_frm.export.head import check_output
 from keras_frm.quantization.freeze import is_quantization_aware
 from keras_frm.targets import Target
 
@@ -65,6 +66,7 @@ def checked_request(
     ending, precision = f".{target.format}", target.precision
     if path.suffix != ending:
         raise ValueError(f"The file's name must end in {ending}, not '{path.name}'.")
+    check_output(output)
     if trained and target.scheme is None:
         raise ValueError(
             f"The model was trained for int8, so precision='{precision}' cannot be had "

@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from keras_frm.backend.private_hooks import operation_details
-
 
 def delegated_outputs(interpreter) -> list[set[int]]:
     """Return the tensors that each partition puts out; the only delegate is XNNPACK.
@@ -13,7 +11,7 @@ def delegated_outputs(interpreter) -> list[set[int]]:
     """
     return [
         set(details["outputs"].tolist())
-        for details in operation_details(interpreter)
+        for details in interpreter._get_ops_details()
         if details["op_name"] == "DELEGATE"
     ]
 
@@ -26,7 +24,7 @@ def outside_delegate(interpreter) -> Counter:
     Args:
         interpreter: An interpreter of LiteRT with allocated tensors.
     """
-    details = operation_details(interpreter)
+    details = interpreter._get_ops_details()
     operations = [entry for entry in details if entry["op_name"] != "DELEGATE"]
     makers = {t: entry for entry in operations for t in entry["outputs"].tolist()}
     replaced: set[int] = set()
