@@ -39,11 +39,11 @@ def check(model, size, path, precision, least, keep_float=()):
         path,
         input_shape=size,
         precision=precision,
-        representative_data=scenes(size, 2),
+        representative_data=scenes(size, 6),
         keep_float=keep_float,
         min_agreement=least,
     )
-    image = scenes(size, 5)[-1]
+    image = scenes(size, 9)[-1]
     logits = np.asarray(model(image[None].astype("float32"), training=False))
     expected = logits.argmax(-1)[0]
     assert len(np.unique(expected)) > 5
