@@ -47,7 +47,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/images/10k/val'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root, split = Path(root).expanduser(), str(split)
     layout = (

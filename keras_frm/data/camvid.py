@@ -28,7 +28,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/val'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
     layout = f"{root}/{split}/*.png or *.jpg with {root}/{split}annot/*.png"

@@ -39,7 +39,7 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "train")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/images/train'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
     below = "" if split in (None, "all") else split
@@ -84,7 +84,7 @@ def folder_preset(root: str | Path) -> Preset:
     Example:
     >>> folder_preset("/nowhere")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     if root is None:
         raise ValueError("Dataset 'folder' is read from files: give its folder, root.")

@@ -64,15 +64,25 @@ class Listing:
         )
 
 
+class MissingFolderError(DataError):
+    """A dataset has no folder of a name."""
+
+
+class NoPairsError(DataError):
+    """No image has a mask."""
+
+
 def require_folder(folder: Path, layout: str) -> Path:
-    """Return `folder`, or raise a DataError that says how the layout should be."""
+    """Return `folder`, or raise an error that says how the layout should be."""
     if folder.is_dir():
         return folder
     found = ""
     if folder.parent.is_dir():
         names = sorted(p.name for p in folder.parent.iterdir() if p.is_dir())
         found = f" '{folder.parent}' holds {', '.join(names[:10]) or 'no folders'}."
-    raise DataError(f"There is no folder '{folder}'.{found} Expected: {layout}.")
+    raise MissingFolderError(
+        f"There is no folder '{folder}'.{found} Expected: {layout}."
+    )
 
 
 def find_files(folder: Path, suffixes: Iterable[str], *, deep: bool) -> list[Path]:
@@ -123,7 +133,7 @@ def match(
         The pairs, the images and the masks that are left over, each sorted.
 
     Raises:
-        DataError: There is no pair at all.
+        NoPairsError: There is no pair at all.
 
     Example:
     >>> match({"a": Path("a.jpg"), "b": Path("b.jpg")}, {"a": Path("a.png")}, "")[1]
@@ -133,7 +143,7 @@ def match(
         Pair(images[key], masks[key]) for key in sorted(images.keys() & masks.keys())
     )
     if not pairs:
-        raise DataError(
+        raise NoPairsError(
             f"No image has a mask: {len(images)} images and {len(masks)} masks were "
             f"found. Expected: {layout}."
         )

@@ -35,6 +35,7 @@ def load_dataset(
     first_step: int | None = None,
     shard: tuple[int, int] = (0, 1),
     cache: str | Path | None = None,
+    val_share: float | None = None,
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
 
@@ -85,6 +86,9 @@ def load_dataset(
         cache: Folder that keeps decoded files for the next epoch and the next
             training: four bytes a pixel on disk, see
             `keras_frm.data.cache.ExampleCache`. None decodes them each time.
+        val_share: Where there is no `val`: share of the training pairs that "val" is
+            and "train" is without, such as 0.1. Their names alone decide, so files
+            that are added move no other.
 
     Returns:
         Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids, B being
@@ -115,10 +119,12 @@ def load_dataset(
     if chosen.dataset == "synthetic":
         if cache is not None:
             raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
+        if val_share is not None:
+            raise ValueError("Dataset 'synthetic' has a 'val': pass val_share=None.")
         examples = scene_examples(root, split, resize, count)
     else:
         same_size = not augment and batch_size > shard[1]
-        listing = find_pairs(chosen.dataset, root, split)
+        listing = find_pairs(chosen.dataset, root, split, val_share=val_share)
         examples = file_examples(listing, resize, same_size, cache)
     _check_classes(chosen, examples.labels)
     order = Order(examples.count, batch_size, seed, shuffle, drop_remainder, shard)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from keras_frm.data import bdd100k, camvid, cityscapes, folder
-from keras_frm.data.listing import Listing
+from keras_frm.data.listing import Listing, MissingFolderError
+from keras_frm.data.val_share import divided, missing_val
 
 SOURCES = {
     "cityscapes": cityscapes.find_pairs,
@@ -13,19 +14,28 @@ SOURCES = {
 }
 
 
-def find_pairs(name: str, root: str | Path | None, split: str | None) -> Listing:
+def find_pairs(
+    name: str,
+    root: str | Path | None,
+    split: str | None,
+    *,
+    val_share: float | None = None,
+) -> Listing:
     """List the pairs of a dataset.
 
     Args:
         name: "cityscapes", "bdd100k", "camvid" or "folder".
         root: The dataset's folder.
         split: "train", "val" or "test"; for "folder" also None or "all".
+        val_share: Where there is no `val`: share of the training pairs to hold out for
+            it, chosen by their names. "train" is the rest then.
 
     Returns:
         The sorted pairs and what is left over.
 
     Raises:
-        ValueError: There is no such dataset, or no root is given.
+        ValueError: There is no such dataset, no root is given, the share is out of
+            range, or there is no `val` and no share.
         DataError: The files are not where they should be.
 
     Example:
@@ -39,4 +49,12 @@ def find_pairs(name: str, root: str | Path | None, split: str | None) -> Listing
         )
     if root is None:
         raise ValueError(f"Dataset '{name}' is read from files: give its folder, root.")
-    return SOURCES[name](root, split)
+    reader = SOURCES[name]
+    if val_share is not None and split in ("train", "val"):
+        return divided(reader, root, split, val_share)
+    try:
+        return reader(root, split)
+    except MissingFolderError as error:
+        if split != "val":
+            raise
+        raise missing_val(reader, root, error) from None
