@@ -8,11 +8,11 @@ from pathlib import Path
 
 from keras_frm.data.listing import (
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
+from keras_frm.images.finding import find_files
 from keras_frm.labels import BDD100K
 
 # Published without masks of their own: bdd100k#103 and #127 on GitHub.

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from keras_frm.data.listing import (
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
+from keras_frm.images.finding import find_files
 from keras_frm.labels import CAMVID
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from keras_frm.data.class_file import read_class_file
 from keras_frm.data.listing import (
-    IMAGE_SUFFIXES,
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
 from keras_frm.files import DataError
+from keras_frm.images.finding import find_files
+from keras_frm.images.reading import IMAGE_SUFFIXES
 from keras_frm.presets import PRESETS, Preset
 
 CLASS_FILE = "classes.csv"
@@ -52,9 +52,9 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     mask_folder = require_folder(root / "masks" / below, layout)
     labels, ignored_colours = read_class_file(root / CLASS_FILE)
 
-    images = find_files(image_folder, IMAGE_SUFFIXES, deep=True)
-    masks = find_files(mask_folder, [".png", ".bmp"], deep=True)
-    if not masks and find_files(mask_folder, [".jpg", ".jpeg"], deep=True):
+    images = find_files(image_folder, IMAGE_SUFFIXES)
+    masks = find_files(mask_folder, [".png", ".bmp"])
+    if not masks and find_files(mask_folder, [".jpg", ".jpeg"]):
         raise DataError(
             f"The masks in '{mask_folder}' are JPEG, which changes ids. "
             "Save them as PNG from their source."

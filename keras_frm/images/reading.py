@@ -10,6 +10,7 @@ from keras_frm.images.header import ImageHeader, read_header
 
 # The fewer decoders, the smaller the attack surface.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # Twice what Pillow warns of: half a gigabyte of RGB.
 _MAX_PIXELS = 178_956_970
 
