@@ -51,7 +51,8 @@ def folder_images(folder: str | Path) -> Iterator[np.ndarray]:
         folder: Folder of PNG, JPEG, BMP or WebP files; there need be no labels.
 
     Returns:
-        An iterator over (H, W, 3) uint8 RGB; each file is read when it is reached.
+        An iterator over (H, W, 3) uint8 RGB, upright as viewers show them; each file
+        is read when it is reached.
 
     Raises:
         DataError: There is no image, or one cannot be read.
@@ -63,7 +64,7 @@ def folder_images(folder: str | Path) -> Iterator[np.ndarray]:
             f"There is no image below '{folder}'; known endings are "
             f"{', '.join(IMAGE_SUFFIXES)}."
         )
-    return map(read_image, unique_files(found))
+    return (read_image(file, upright=True) for file in unique_files(found))
 
 
 def scenes(size: tuple[int, int], count: int) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_frm.files import read_bytes, unreadable
 from keras_frm.images.header import ImageHeader, read_header
+from keras_frm.images.orientation import orientation, turned
 
 # The fewer decoders, the smaller the attack surface.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -15,14 +16,14 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _MAX_PIXELS = 178_956_970
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     """Read an image as RGB.
-
-    The orientation tag of EXIF is ignored on purpose: masks are painted on the
-    stored pixels, and a rotation of the image alone would part the two.
 
     Args:
         path: A PNG, JPEG, BMP or WebP file. Bytes behind the image do no harm.
+        upright: Turn it as its EXIF orientation says and every viewer does: right for
+            an image alone. A mask belongs to the pixels as they are stored, and turning
+            the image of a pair would part the two.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -41,6 +42,7 @@ def read_image(path: str | Path) -> np.ndarray:
     data = read_bytes(path)
     if not _checked_header(path, data).complete:
         raise unreadable(path, "it is truncated")
+    # OpenCV turns other formats in other versions: here one rule holds for all.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
@@ -48,11 +50,14 @@ def read_image(path: str | Path) -> np.ndarray:
         raise unreadable(path, error.err) from error
     if bgr is None:
         raise unreadable(path, "its pixel data is damaged or truncated")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return turned(rgb, orientation(data)) if upright else rgb
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Read the size of an image, (height, width) in pixels, from its header.
+
+    It is that of the pixels as they are stored, whatever EXIF says.
 
     Args:
         path: A PNG, JPEG, BMP or WebP file.
