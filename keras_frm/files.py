@@ -13,6 +13,23 @@ import cv2
 import numpy as np
 
 _MAX_FILE_BYTES = 512 * 2**20
+# Beside names with a dot in front: what file servers, Windows and archives add.
+_SYSTEM_NAMES = frozenset(
+    {
+        "@eadir",
+        "@recycle",
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__macosx",
+        "__pycache__",
+        "thumbs.db",
+        "desktop.ini",
+    }
+)
 
 
 class DataError(ValueError):
@@ -89,6 +106,23 @@ def data_error(error: BaseException) -> DataError | None:
         return error
     found = re.search(r"\bDataError: (.+)", str(error))
     return DataError(found[1]) if found else None
+
+
+def is_system_path(path: str | os.PathLike) -> bool:
+    """Tell whether a file is hidden or one that a system keeps beside the user's.
+
+    Args:
+        path: Name of a file or folder, or its path below the folder that is searched:
+            what stands above that does not count.
+
+    Example:
+    >>> [is_system_path(p) for p in ("a/b.png", "a/._b.png", "@eaDir/b.png")]
+    [False, True, True]
+    """
+    return any(
+        part.startswith(".") or part.lower() in _SYSTEM_NAMES
+        for part in Path(path).parts
+    )
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:

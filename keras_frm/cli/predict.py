@@ -151,7 +151,7 @@ def _predict_images(files, out, segment, labels, masks):
 
     with progress_bar("predicting") as progress:
         for done, file in enumerate(files, 1):
-            image = read_image(file)
+            image = read_image(file, upright=True)
             mask = segment(image)
             picture = overlay_with_legend(image, mask, labels)
             write_png(out / f"{file.stem}_overlay.png", picture)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from keras_frm.data.listing import (
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
+from keras_frm.images.finding import find_files
 from keras_frm.labels import BDD100K
 
 # Published without masks of their own: bdd100k#103 and #127 on GitHub.
@@ -47,7 +47,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/images/10k/val'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root, split = Path(root).expanduser(), str(split)
     layout = (

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from keras_frm.data.listing import (
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
+from keras_frm.images.finding import find_files
 from keras_frm.labels import CAMVID
 
 
@@ -28,7 +28,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/val'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
     layout = f"{root}/{split}/*.png or *.jpg with {root}/{split}annot/*.png"

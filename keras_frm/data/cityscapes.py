@@ -5,11 +5,11 @@ from pathlib import Path
 
 from keras_frm.data.listing import (
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
+from keras_frm.images.finding import find_files
 from keras_frm.labels import CITYSCAPES
 
 _IMAGE = "_leftImg8bit"
@@ -36,7 +36,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "val")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/leftImg8bit/val'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
     layout = (
@@ -57,5 +57,5 @@ def find_pairs(root: str | Path, split: str) -> Listing:
 
 def _keyed(folder: Path, ending: str) -> dict[str, Path]:
     """Key the files with one ending by `city/name`."""
-    files = find_files(folder, [f"{ending}.png".lower()], deep=True)
+    files = find_files(folder, [f"{ending}.png".lower()])
     return key_by_stem(files, folder, ending)

@@ -6,15 +6,15 @@ from pathlib import Path
 from keras_frm.data.class_exports import EXPORTED_CLASS_FILES
 from keras_frm.data.class_file import read_class_file
 from keras_frm.data.listing import (
-    IMAGE_SUFFIXES,
     Listing,
-    find_files,
     key_by_stem,
     match,
     require_folder,
 )
 from keras_frm.data.mask_names import without_endings
 from keras_frm.files import DataError
+from keras_frm.images.finding import find_files
+from keras_frm.images.reading import IMAGE_SUFFIXES
 from keras_frm.presets import PRESETS, Preset
 
 CLASS_FILE = "classes.csv"
@@ -46,7 +46,7 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     Example:
     >>> find_pairs("/nowhere", "train")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere/images/train'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
     below = "" if split in (None, "all") else split
@@ -57,13 +57,13 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     )
     if _is_roboflow(root, below):
         image_folder = mask_folder = root / below
-        masks = find_files(mask_folder, [_ROBOFLOW_MASK], deep=True)
+        masks = find_files(mask_folder, [_ROBOFLOW_MASK])
     else:
         image_folder = require_folder(root / "images" / below, layout)
         mask_folder = require_folder(root / "masks" / below, layout)
-        masks = find_files(mask_folder, _MASK_SUFFIXES, deep=True)
+        masks = find_files(mask_folder, _MASK_SUFFIXES)
     labels = read_class_file(_class_file(root, mask_folder))
-    images = find_files(image_folder, IMAGE_SUFFIXES, deep=True)
+    images = find_files(image_folder, IMAGE_SUFFIXES)
     if image_folder == mask_folder:
         images = sorted(set(images) - set(masks))
     if not masks:
@@ -90,7 +90,7 @@ def folder_preset(root: str | Path) -> Preset:
     Example:
     >>> folder_preset("/nowhere")
     Traceback (most recent call last):
-    keras_frm.files.DataError: There is no folder '/nowhere'...
+    keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     if root is None:
         raise ValueError("Dataset 'folder' is read from files: give its folder, root.")
@@ -127,13 +127,13 @@ def _class_file(root: Path, mask_folder: Path) -> Path:
 
 def _refuse_other_masks(folder: Path) -> None:
     """Raise where a folder without masks has pictures of other formats."""
-    others = find_files(folder, [".jpg", ".jpeg"], deep=True)
+    others = find_files(folder, [".jpg", ".jpeg"])
     if others:
         raise DataError(
             f"The masks in '{folder}' are JPEG, which changes ids. "
             "Save them as PNG from their source."
         )
-    others = find_files(folder, [".tif", ".tiff", ".gif", ".webp"], deep=True)
+    others = find_files(folder, [".tif", ".tiff", ".gif", ".webp"])
     if others:
         raise DataError(
             f"The masks in '{folder}' are neither PNG nor BMP, as '{others[0].name}'. "

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_frm.data.reading import read_pair
-from keras_frm.files import DataError
+from keras_frm.files import DataError, is_system_path
+from keras_frm.images.finding import locator, unique_files
 from keras_frm.labels import LabelSet
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -56,31 +55,28 @@ class Listing:
         return read_pair(pair.image, pair.label, self.labels, train_ids=pair.train_ids)
 
 
+class MissingFolderError(DataError):
+    """A dataset has no folder of a name."""
+
+
+class NoPairsError(DataError):
+    """No image has a mask."""
+
+
 def require_folder(folder: Path, layout: str) -> Path:
-    """Return `folder`, or raise a DataError that says how the layout should be."""
+    """Return `folder`, or raise an error that says how the layout should be."""
     if folder.is_dir():
         return folder
     found = ""
     if folder.parent.is_dir():
-        names = sorted(p.name for p in folder.parent.iterdir() if p.is_dir())
+        names = sorted(
+            path.name
+            for path in folder.parent.iterdir()
+            if path.is_dir() and not is_system_path(path.name)
+        )
         found = f" '{folder.parent}' holds {', '.join(names[:10]) or 'no folders'}."
-    raise DataError(f"There is no folder '{folder}'.{found} Expected: {layout}.")
-
-
-def find_files(folder: Path, suffixes: Iterable[str], *, deep: bool) -> list[Path]:
-    """List a folder's files with one of the endings, case ignored, sorted.
-
-    Files whose name starts with a dot are left out: macOS writes `._name.png`
-    beside every file it copies to a foreign disk.
-    """
-    endings = tuple(suffixes)
-    candidates = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(
-        path
-        for path in candidates
-        if path.name.lower().endswith(endings)
-        and not path.name.startswith(".")
-        and path.is_file()
+    raise MissingFolderError(
+        f"There is no folder '{folder}'.{found} Expected: {layout}."
     )
 
 
@@ -106,6 +102,8 @@ def match(
 ) -> tuple[tuple[Pair, ...], tuple[Path, ...], tuple[Path, ...]]:
     """Pair the files with equal keys.
 
+    Links to folders may give a pair several keys: it counts once, by the first.
+
     Args:
         images: Key -> image.
         masks: Key -> mask.
@@ -115,24 +113,27 @@ def match(
         The pairs, the images and the masks that are left over, each sorted.
 
     Raises:
-        DataError: There is no pair at all.
+        NoPairsError: There is no pair at all.
 
     Example:
     >>> match({"a": Path("a.jpg"), "b": Path("b.jpg")}, {"a": Path("a.png")}, "")[1]
     (PosixPath('b.jpg'),)
     """
-    pairs = tuple(
-        Pair(images[key], masks[key]) for key in sorted(images.keys() & masks.keys())
-    )
+    location = locator()
+    unique: dict[tuple, Pair] = {}
+    for key in sorted(images.keys() & masks.keys()):
+        pair = Pair(images[key], masks[key])
+        unique.setdefault((location(pair.image), location(pair.label)), pair)
+    pairs = tuple(unique.values())
     if not pairs:
-        raise DataError(
+        raise NoPairsError(
             f"No image has a mask: {len(images)} images and {len(masks)} masks were "
             f"found{_one_of_each(images, masks)}. Expected: {layout}."
         )
     return (
         pairs,
-        tuple(images[key] for key in sorted(images.keys() - masks.keys())),
-        tuple(masks[key] for key in sorted(masks.keys() - images.keys())),
+        _left_over(images, (pair.image for pair in pairs)),
+        _left_over(masks, (pair.label for pair in pairs)),
     )
 
 
@@ -141,3 +142,11 @@ def _one_of_each(images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:
         return ""
     image, mask = min(images.values()), min(masks.values())
     return f", as '{image.name}' and '{mask.name}'"
+
+
+def _left_over(files: Mapping[str, Path], paired: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the files that are not paired by any of their names, each once."""
+    location = locator()
+    taken = set(map(location, paired))
+    unpaired = (files[key] for key in sorted(files))
+    return tuple(p for p in unique_files(unpaired) if location(p) not in taken)

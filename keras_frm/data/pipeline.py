@@ -37,6 +37,7 @@ def load_dataset(
     shard: tuple[int, int] = (0, 1),
     cache: str | Path | None = None,
     labels: LabelSet | None = None,
+    val_share: float | None = None,
 ) -> tf.data.Dataset:
     """Load a dataset as batches of images and labels.
 
@@ -89,6 +90,9 @@ def load_dataset(
             `keras_frm.data.cache.ExampleCache`. None decodes them each time.
         labels: Classes merged from the dataset's own, see `keras_frm.merge_classes`;
             None takes the preset's.
+        val_share: Where there is no `val`: share of the training pairs that "val" is
+            and "train" is without, such as 0.1. Their names alone decide, so files
+            that are added move no other.
 
     Returns:
         Batches of (B, H, W, 3) uint8 RGB and (B, H, W) uint8 train ids, B being
@@ -121,11 +125,15 @@ def load_dataset(
     if chosen.dataset == "synthetic":
         if cache is not None:
             raise ValueError("Dataset 'synthetic' reads no files: pass cache=None.")
+        if val_share is not None:
+            raise ValueError("Dataset 'synthetic' has a 'val': pass val_share=None.")
         examples = scene_examples(root, split, resize, count)
         examples = merged_examples(examples, chosen.labels)
     else:
         same_size = not augment and batch_size > shard[1]
-        listing = find_pairs(chosen.dataset, root, split, labels=chosen.labels)
+        listing = find_pairs(
+            chosen.dataset, root, split, labels=chosen.labels, val_share=val_share
+        )
         examples = file_examples(listing, resize, same_size, cache)
     _check_classes(chosen, examples.labels)
     if labels is not None and labels.classes != examples.labels.classes:

@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_frm.data.mask_ids import map_colours, map_ids, used_values
 from keras_frm.data.stored_mask import StoredMask, read_stored_mask
-from keras_frm.files import DataError, warn_of_data
+from keras_frm.files import DataError, read_bytes, warn_of_data
+from keras_frm.images.orientation import orientation, turns_sides
 from keras_frm.images.reading import read_image
 from keras_frm.labels import Colour, LabelSet
 
@@ -102,9 +103,19 @@ def read_pair(
     if pixels.shape[:2] != mask.shape:
         raise SizeMismatchError(
             f"Image '{image}' is {_size(pixels)} and its mask '{label}' is "
-            f"{_size(mask)}. Make both the same size, or remove the pair."
+            f"{_size(mask)}. {_size_remedy(image, pixels, mask)}"
         )
     return pixels, mask
+
+
+def _size_remedy(image: str | Path, pixels: np.ndarray, mask: np.ndarray) -> str:
+    tag = orientation(read_bytes(image))
+    if turns_sides(tag) and mask.shape == pixels.shape[1::-1]:
+        return (
+            f"EXIF orientation {tag} turns the image in viewers, where its mask was "
+            "painted. Store its pixels upright, as with: mogrify -auto-orient FILE"
+        )
+    return "Make both the same size, or remove the pair."
 
 
 def _read_shown(

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.reading import DataError, read_image
+from keras_frm.files import DataError
 from keras_frm.images import resize_image
+from keras_frm.images.finding import find_files, unique_files
+from keras_frm.images.reading import IMAGE_SUFFIXES, read_image
 
 # Scenes of the synthetic series that no training split uses.
 _FIRST_SCENE = 20_000_000
-_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def images_of(data: Iterable, size: tuple[int, int], limit: int) -> list[np.ndarray]:
@@ -50,18 +51,20 @@ def folder_images(folder: str | Path) -> Iterator[np.ndarray]:
         folder: Folder of PNG, JPEG, BMP or WebP files; there need be no labels.
 
     Returns:
-        An iterator over (H, W, 3) uint8 RGB; each file is read when it is reached.
+        An iterator over (H, W, 3) uint8 RGB, upright as viewers show them; each file
+        is read when it is reached.
 
     Raises:
         DataError: There is no image, or one cannot be read.
     """
-    files = [p for p in Path(folder).rglob("*") if p.suffix.lower() in _ENDINGS]
-    if not files:
+    folder = Path(folder)
+    found = find_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
+    if not found:
         raise DataError(
             f"There is no image below '{folder}'; known endings are "
-            f"{', '.join(sorted(_ENDINGS))}."
+            f"{', '.join(IMAGE_SUFFIXES)}."
         )
-    return map(read_image, sorted(files))
+    return (read_image(file, upright=True) for file in unique_files(found))
 
 
 def scenes(size: tuple[int, int], count: int) -> list[np.ndarray]:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_frm.data import bdd100k, camvid, cityscapes, folder
-from keras_frm.data.listing import Listing
+from keras_frm.data.listing import Listing, MissingFolderError
 from keras_frm.data.merging import merged_like
+from keras_frm.data.val_share import divided, missing_val
 from keras_frm.labels import LabelSet
 
 SOURCES = {
@@ -22,6 +23,7 @@ def find_pairs(
     split: str | None,
     *,
     labels: LabelSet | None = None,
+    val_share: float | None = None,
 ) -> Listing:
     """List the pairs of a dataset.
 
@@ -30,13 +32,16 @@ def find_pairs(
         root: The dataset's folder.
         split: "train", "val" or "test"; for "folder" also None or "all".
         labels: Classes, which may be merged from the dataset's own.
+        val_share: Where there is no `val`: share of the training pairs to hold out for
+            it, chosen by their names. "train" is the rest then.
 
     Returns:
         The sorted pairs and what is left over.
 
     Raises:
-        ValueError: There is no such dataset, no root is given, or the labels are
-            merged from other classes.
+        ValueError: There is no such dataset, no root is given, the share is out of
+            range, there is no `val` and no share, or the labels are merged from other
+            classes.
         DataError: The files are not where they should be.
 
     Example:
@@ -50,5 +55,16 @@ def find_pairs(
         )
     if root is None:
         raise ValueError(f"Dataset '{name}' is read from files: give its folder, root.")
-    listing = SOURCES[name](root, split)
+    listing = _read(SOURCES[name], root, split, val_share)
     return replace(listing, labels=merged_like(listing.labels, labels))
+
+
+def _read(reader, root, split, val_share):
+    if val_share is not None and split in ("train", "val"):
+        return divided(reader, root, split, val_share)
+    try:
+        return reader(root, split)
+    except MissingFolderError as error:
+        if split != "val":
+            raise
+        raise missing_val(reader, root, error) from None

@@ -7,21 +7,20 @@ import numpy as np
 
 from keras_frm.files import read_bytes, unreadable, warn_of_data
 from keras_frm.images.header import ImageHeader, read_header
+from keras_frm.images.orientation import orientation, turned
 from keras_frm.images.tiff import read_tiff_header, without_orientation
 
 # The fewer decoders, the smaller the attack surface.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 # Twice what Pillow warns of: half a gigabyte of RGB.
 _MAX_PIXELS = 178_956_970
 # Of 256: fewer between the darkest and the brightest pixel of 16 bits are warned of.
 _MIN_SPAN = 64
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     """Read an image as RGB.
-
-    The orientation tag of EXIF is ignored on purpose: masks are painted on the
-    stored pixels, and a rotation of the image alone would part the two.
 
     Of 16 bits the upper 8 are read. If they say little, as in thermal images whose
     values fill a part of the range, a `DataWarning` says how to scale them. Of a TIFF
@@ -29,6 +28,9 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Args:
         path: A PNG, JPEG, BMP, WebP or TIFF file. Bytes behind the image do no harm.
+        upright: Turn it as its EXIF orientation says and every viewer does: right for
+            an image alone. A mask belongs to the pixels as they are stored, and turning
+            the image of a pair would part the two.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -44,12 +46,13 @@ def read_image(path: str | Path) -> np.ndarray:
     >>> read_image(path).shape, read_image(path)[0, 0].tolist()
     ((2, 4, 3), [255, 0, 0])
     """
-    data = read_bytes(path)
+    stored = data = read_bytes(path)
     header = _checked_header(path, data)
     if not header.complete:
         raise unreadable(path, "it is truncated")
     if header.kind == "TIFF":
         data = _checked_tiff(path, data)
+    # OpenCV turns other formats in other versions: here one rule holds for all.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
@@ -65,11 +68,14 @@ def read_image(path: str | Path) -> np.ndarray:
             "np.uint8(255 * np.clip((x - lo) / (hi - lo), 0, 1)).",
             path,
         )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return turned(rgb, orientation(stored)) if upright else rgb
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Read the size of an image, (height, width) in pixels, from its header.
+
+    It is that of the pixels as they are stored, whatever EXIF says.
 
     Args:
         path: A PNG, JPEG, BMP, WebP or TIFF file.
