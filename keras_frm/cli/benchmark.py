@@ -7,7 +7,12 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
-from keras_frm.cli.trained import choices_of_run, remedies, require_data
+from keras_frm.cli.trained import (
+    choices_of_run,
+    remedies,
+    require_data,
+    split_of_run,
+)
 from keras_frm.progress import timed_progress
 
 
@@ -91,7 +96,8 @@ def benchmark(
 
         # Reading data starts TensorFlow, which then keeps its threads.
         limit_threads(threads)
-        dataset = _dataset(preset or "cityscapes", data, split, limit)
+        own_split = split_of_run(models, data)
+        dataset = _dataset(preset or "cityscapes", data, split, limit, **own_split)
     with timed_progress() as bar:
         tasks = {}
 
@@ -162,13 +168,13 @@ def _benchmark_training(
         print(f"the table is in {training_step_report.save(result, out)}")
 
 
-def _dataset(preset, data, split, limit) -> dict:
+def _dataset(preset, data, split, limit, **own_split) -> dict:
     """Return the images, labels and name of a dataset as `benchmark` takes them."""
     from keras_frm.cli.datasets import chosen_preset, plain_data
 
     chosen = chosen_preset(preset, data)
     require_data(chosen, data)
-    batches = plain_data(chosen, data, split, None)
+    batches = plain_data(chosen, data, split, None, **own_split)
     pairs = ((images[0].numpy(), labels[0].numpy()) for images, labels in batches)
     return {
         "pairs": itertools.islice(pairs, limit),

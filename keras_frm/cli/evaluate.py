@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split
-from keras_frm.cli.trained import choices_of_run, remedies, require_data
+from keras_frm.cli.trained import (
+    choices_of_run,
+    remedies,
+    require_data,
+    split_of_run,
+)
 from keras_frm.progress import progress_bar
 
 _REMEDIES = {
@@ -62,7 +67,8 @@ def evaluate(
         raise ValueError("--submission writes Cityscapes' ids: --preset cityscapes.")
     _check_classes(model, segment, chosen.labels)
     require_data(chosen, data)
-    dataset = plain_data(chosen, data, split, resize)
+    own_split = split_of_run([model], data)
+    dataset = plain_data(chosen, data, split, resize, **own_split)
 
     def write(index, image, label, mask):
         name = submission_name(dataset.listing.pairs[index].image)
