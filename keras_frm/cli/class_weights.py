@@ -39,7 +39,7 @@ def class_weights_of(
     from keras_frm.data.class_balance import median_frequency_weights
 
     weights = median_frequency_weights(masks(), labels.num_classes)
-    pairs = zip(labels.names, weights, strict=True)
+    pairs = zip(labels.classes, weights, strict=True)
     print("class weights: " + ", ".join(f"{name} {w:.3g}" for name, w in pairs))
     return weights
 
@@ -55,7 +55,7 @@ def named_weights(text: str, labels: LabelSet) -> tuple[float, ...]:
     >>> named_weights("car=2.5", two)
     (1.0, 2.5)
     """
-    weights = dict.fromkeys(labels.names, 1.0)
+    weights = dict.fromkeys(labels.classes, 1.0)
     for part in text.split(","):
         name, _, number = part.rpartition("=")
         name, weight = name.strip(), _number(number)
@@ -67,7 +67,7 @@ def named_weights(text: str, labels: LabelSet) -> tuple[float, ...]:
         if name not in weights:
             raise ValueError(
                 f"--class-weights names '{name}', which is no class. The classes: "
-                f"{', '.join(labels.names)}."
+                f"{', '.join(labels.classes)}."
             )
         weights[name] = weight
     return tuple(weights.values())
