@@ -68,7 +68,8 @@ def evaluate(
     _check_classes(model, segment, chosen.labels)
     require_data(chosen, data)
     own_split = split_of_run([model], data)
-    dataset = plain_data(chosen, data, split, resize, **own_split)
+    with remedies(val_share="name another --split"):
+        dataset = plain_data(chosen, data, split, resize, **own_split)
 
     def write(index, image, label, mask):
         name = submission_name(dataset.listing.pairs[index].image)

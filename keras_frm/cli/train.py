@@ -54,6 +54,9 @@ from keras_frm.cli.train_parts import (
     mask_of,
     use_deterministic_operations,
 )
+from keras_frm.cli.trained import remedies
+
+_HOLD_OUT = "pass --val-share 0.1 to hold out a tenth of the training images"
 
 
 def train(
@@ -200,8 +203,9 @@ def train(
             plain, split="val", batch_size=validation_batch
         )
         # What is wrong with the data shows before anything is built.
-        train_data(0)
-        validation_data()
+        with remedies(val_share=_HOLD_OUT):
+            train_data(0)
+            validation_data()
         with spread.scope():
             # What goes on has its own weights, wherever the first ones are by now.
             start = trained_file(weights) if weights and position is None else None
