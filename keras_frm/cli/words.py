@@ -13,6 +13,9 @@ _OPTIONS = {
     "take 'all' or": "take --devices all or",
     "leave out `jit_compile=True`": "leave out --xla",
     "pass labels=": "pass --preset",
+    "Call keras.config.set_image_data_format('channels_last')": (
+        "Set image_data_format to channels_last in Keras' keras.json"
+    ),
     "say which with size=(height, width)": "say which with --size",
 }
 
