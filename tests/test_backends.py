@@ -15,7 +15,7 @@ import pytest
 import keras_frm
 from keras_frm.backend import require_channels_last, require_tensorflow
 from keras_frm.cli.app import error_message
-from keras_frm.networks.frm import build_network
+from keras_frm.networks.registry import build_network
 
 PACKAGE = Path(keras_frm.__file__).parent
 SCRIPT = Path(other_backend.__file__)
