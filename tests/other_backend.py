@@ -59,7 +59,7 @@ def inputs():
 def networks():
     """Return small networks with every context module and alignment."""
     from keras_frm.layers import VAN
-    from keras_frm.networks.frm import build_network
+    from keras_frm.networks.registry import build_network
 
     for context, alignment in (
         *(("frm", "bilinear"), ("ppm", "flow"), ("dappm", "bilinear")),
