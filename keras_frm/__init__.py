@@ -98,6 +98,9 @@ _TRAIN_MODULES = {
     "PIL",
 }
 
+# What Keras imports where it is set to another backend: its NumPy one needs JAX.
+_OTHER_BACKENDS = {"torch", "jax", "openvino"}
+
 # Of the base install, for who installed without dependencies: module -> package.
 _BASE_MODULES = {"cv2": "opencv-python-headless", "typer": "typer", "rich": "rich"}
 
@@ -112,6 +115,12 @@ def missing_module_message(error: ImportError) -> str | None:
             return (
                 f"keras_frm needs '{module}' for this and it is not installed. "
                 "Run: pip install 'keras_frm[train]'"
+            )
+        if module in _OTHER_BACKENDS:
+            return (
+                f"Keras is set to another backend than TensorFlow ('{module}' is not "
+                "installed), and keras_frm needs TensorFlow for this. Set "
+                "KERAS_BACKEND=tensorflow before Keras is imported."
             )
         if module in _BASE_MODULES:
             return (

@@ -14,6 +14,7 @@ import pytest
 
 import keras_frm
 from keras_frm.backend import require_channels_last, require_tensorflow
+from keras_frm.cli.app import error_message
 from keras_frm.networks.registry import build_network
 
 PACKAGE = Path(keras_frm.__file__).parent
@@ -147,6 +148,29 @@ def test_training_and_export_say_which_backend_they_need():
         assert "needs the TensorFlow backend, and Keras runs on 'numpy'" in line
         assert "KERAS_BACKEND=tensorflow" in line
     require_tensorflow("A test")  # the backend of this process
+
+
+@pytest.mark.parametrize("module", ["torch", "jax"])
+def test_a_backend_that_is_not_installed_is_named(module):
+    """Keras cannot even be imported then."""
+    error = ModuleNotFoundError(f"No module named '{module}'", name=module)
+    line = error_message(error)
+    assert f"another backend than TensorFlow ('{module}' is not installed)" in line
+    assert "KERAS_BACKEND=tensorflow" in line
+
+
+def test_what_fails_under_another_setting_is_no_bug(monkeypatch):
+    error = AttributeError("'NoneType' object has no attribute 'shape'")
+    assert "This is a bug" in error_message(error)
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.backend, "backend", lambda: "jax")
+        assert "needs the TensorFlow backend" in error_message(error)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        line = error_message(error)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert "set_image_data_format('channels_last')" in line
 
 
 def test_channels_first_is_refused():

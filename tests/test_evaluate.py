@@ -104,6 +104,28 @@ def test_names_of_the_classes_are_the_datasets_then_the_models_then_numbers():
         assert result.labels.classes == ("class 0", "class 1", "class 2")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_images_in_0_1_are_refused(dtype):
+    (image, label), *_ = pairs((6, 8))
+    unit = [((image / 255).astype(dtype), label)]
+    for model in (toy_model(), lambda image: label):
+        with pytest.raises(ValueError, match=rf"{dtype} numbers up to .*by 255"):
+            evaluate(model, unit, labels=THREE)
+
+
+def test_the_first_image_that_is_not_black_decides():
+    (image, label), *_ = pairs((6, 8))
+    black, levels = np.zeros_like(image, "float32"), image.astype("float32")
+    model = toy_model()
+    night = levels / 255  # a later image may be as dark as that
+    assert (
+        evaluate(model, [(black, label), (levels, label), (night, label)]).images == 3
+    )
+    assert evaluate(model, [(image // 255, label)]).images == 1
+    with pytest.raises(ValueError, match="by 255"):
+        evaluate(model, [(black, label), (night, label)])
+
+
 def test_few_traces_for_many_sizes():
     calls = []
 

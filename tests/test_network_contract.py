@@ -296,3 +296,14 @@ def test_groups_tell_which_weights_have_a_rate_of_their_own():
     plain.compile(**recipe("camvid", backbone_multiplier=0.1))
     with pytest.raises(ValueError, match="no trained weight is a backbone's"):
         plain.optimizer.build(plain.trainable_variables)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_are_rgb(channels):
+    with pytest.raises(ValueError, match=r"must end with 3 channels.*Received: .*"):
+        build_model("camvid", input_shape=(None, None, channels))
+    image = keras.Input((32, 32, channels))
+    plain = keras.Model(image, keras.layers.Conv2D(3, 1)(image), name="plain")
+    match = f"'plain' takes images of {channels} channels"
+    with pytest.raises(ValueError, match=match):
+        keras_frm.SegmentationModel(plain)

@@ -163,30 +163,137 @@ def test_sample_weight(shape):
     assert_same_weights(model, expected)
 
 
-def test_class_weight_of_fit_equals_class_weights_of_the_loss():
-    images, labels = batch()
-    data = tf.data.Dataset.from_tensors((images, labels))
+class Batches(keras.utils.PyDataset):
+    """Two batches of two images."""
+
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return tuple(array[2 * index : 2 * index + 2] for array in self.arrays)
+
+
+def endless(*arrays):
+    while True:
+        yield from (tuple(array[i : i + 2] for array in arrays) for i in (0, 2))
+
+
+def given_as(kind, *arrays):
+    """Return the arguments of `fit` for batches of two from arrays of four."""
+    if kind == "arrays":
+        names = ("x", "y", "sample_weight")
+        named = dict(zip(names, arrays, strict=False))
+        return {**named, "batch_size": 2, "shuffle": False}
+    if kind == "PyDataset":
+        return {"x": Batches(*arrays), "shuffle": False}
+    if kind == "generator":
+        return {"x": endless(*arrays), "steps_per_epoch": 2}
+    return {"x": tf.data.Dataset.from_tensor_slices(arrays).batch(2)}
+
+
+KINDS = ("arrays", "PyDataset", "generator", "tf.data")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "sample_weight"])
+def test_class_weight_of_fit_equals_class_weights_of_the_loss(kind, weighted):
+    arrays = batch(4)
+    if weighted:
+        arrays += (np.array([1, 0.5, 2, 0.25], "float32"),)
     model = toy_model(contrastive_weight=0.0)
-    by_loss, plain = copy_of(model), copy_of(model)
+    by_loss = copy_of(model)
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
-    model.fit(data, class_weight={0: 3.0, 2: 0.25}, verbose=0)
+    model.fit(**given_as(kind, *arrays), class_weight={0: 3.0, 2: 0.25}, verbose=0)
     loss = CrossEntropy(class_weights=[3.0, 1.0, 0.25])
     by_loss.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
-    by_loss.fit(data, verbose=0)
+    by_loss.fit(**given_as(kind, *arrays), verbose=0)
     assert_same_weights(model, by_loss)
-    plain.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
-    plain.fit(data, verbose=0)
-    assert np.abs(weights_of(plain)["classifier/bias"] - model.weights[3]).max() > 1e-4
+
+
+def test_class_weight_is_that_of_one_fit():
+    images, labels = batch()
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    options = {"verbose": 0, "validation_data": (images, labels)}
+    logs = [
+        model.fit(images, labels, class_weight=weights, **options).history
+        for weights in (None, {0: 9.0}, None)
+    ]
+    first, weighted, last = (history["loss"][0] for history in logs)
+    assert first == pytest.approx(last, rel=1e-6)
+    assert abs(weighted - first) > 1e-3
+    assert logs[1]["val_loss"] == pytest.approx(logs[0]["val_loss"], rel=1e-6)
 
 
 def test_class_weight_of_a_class_that_does_not_exist():
     model, (images, labels) = toy_model(), batch()
     model.compile()
-    data = tf.data.Dataset.from_tensors((images, labels))
     with pytest.raises(ValueError, match=r"do not exist: \[3, 9\]"):
-        model.fit(data, class_weight={9: 1.0, 3: 1.0, 0: 1.0}, verbose=0)
-    with pytest.raises(ValueError, match=r"tf\.data\.Dataset"):
-        model.fit(images, labels, class_weight={0: 2.0}, verbose=0)
+        model.fit(images, labels, class_weight={9: 1.0, 3: 1.0, 0: 1.0}, verbose=0)
+
+
+# === Images that are no RGB in [0, 255] ===
+
+
+def assert_refused(model, match, **arguments):
+    """Expect that `fit` ends with a message, and with the weights it began with."""
+    before = weights_of(model)
+    with pytest.raises(ValueError, match=match):
+        model.fit(**arguments, verbose=0)
+    for path, after in weights_of(model).items():
+        np.testing.assert_array_equal(after, before[path])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_in_0_1_are_refused_with_the_first_step(kind):
+    images, labels = batch(4)
+    model = toy_model()
+    model.compile()
+    unit = (images / 255).astype("float32")
+    match = r"first images hold numbers from .* to 0\.\d+, .*\[0, 255\].* by 255"
+    assert_refused(model, match, **given_as(kind, unit, labels))
+    levels = images.astype("float32")
+    model.fit(**given_as(kind, levels, labels), verbose=0)  # and go on with these
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}],
+    ids=["eager", "multi-step", "XLA"],
+)
+def test_images_in_0_1_are_refused_however_a_step_runs(options):
+    images, labels = batch(4)
+    model = toy_model(dtype="mixed_bfloat16")
+    model.compile(**options)
+    unit = (images / 255).astype("float32")
+    assert_refused(model, "by 255", **given_as("tf.data", unit, labels))
+
+
+def test_normalised_images_are_refused_and_overshoot_is_not():
+    images, labels = batch(4)
+    model = toy_model()
+    model.compile()
+    normalised = (images.astype("float32") - 120) / 58
+    assert_refused(model, "hold numbers from -", x=normalised, y=labels)
+    resized = images.astype("float32") * 1.1 - 12
+    model.fit(resized, labels, verbose=0)
+
+
+def test_black_images_decide_nothing_and_whole_numbers_are_levels():
+    images, labels = batch(4)
+    model = toy_model()
+    model.compile()
+    model.fit(np.zeros(images.shape, "float32"), labels, verbose=0)
+    model.fit(images // 255, labels, verbose=0)
+    unit = (images / 255).astype("float32")
+    unit[:2] = 0
+    arguments = given_as("arrays", unit, labels)
+    with pytest.raises(ValueError, match="by 255"):
+        model.fit(**arguments, verbose=0)
 
 
 # === compile ===

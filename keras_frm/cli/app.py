@@ -110,7 +110,7 @@ def error_message(error: Exception) -> str:
         return missing_module_message(error) or str(error)
     if isinstance(error, (ValueError, OSError)):
         return _first_line(error)
-    found = data_error(error)
+    found = data_error(error) or _error_of_setting()
     if found is not None:
         return _first_line(found)
     kind = type(error).__name__
@@ -123,6 +123,20 @@ def error_message(error: Exception) -> str:
         f"{kind}: {_first_line(error)}\n"
         f"This is a bug of keras_frm: please report it with what {DEBUG} shows."
     )
+
+
+def _error_of_setting():
+    """Return what is wrong with how Keras is set up, which fails in any way."""
+    if "keras" not in sys.modules:
+        return None
+    from keras_frm.backend import require_channels_last, require_tensorflow
+
+    try:
+        require_tensorflow("This command")
+        require_channels_last()
+    except ValueError as error:
+        return error
+    return None
 
 
 def _is_usage(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from keras_frm.cli.trained import (
     labels_of_run,
     remedies,
     require_data,
+    split_of_run,
 )
 from keras_frm.progress import timed_progress
 
@@ -96,8 +97,10 @@ def benchmark(
 
         # Reading data starts TensorFlow, which then keeps its threads.
         limit_threads(threads)
-        own = labels_of_run(models[0])
-        dataset = _dataset(preset or "cityscapes", data, split, limit, own)
+        dataset = _dataset(
+            *(preset or "cityscapes", data, split, limit, labels_of_run(models[0])),
+            **split_of_run(models, data),
+        )
     with timed_progress() as bar:
         tasks = {}
 
@@ -168,13 +171,13 @@ def _benchmark_training(
         print(f"the table is in {training_step_report.save(result, out)}")
 
 
-def _dataset(preset, data, split, limit, own) -> dict:
+def _dataset(preset, data, split, limit, own, **own_split) -> dict:
     """Return the images, labels and name of a dataset as `benchmark` takes them."""
     from keras_frm.cli.datasets import chosen_preset, plain_data, with_merges
 
     chosen = with_merges(chosen_preset(preset, data), own)
     require_data(chosen, data)
-    batches = plain_data(chosen, data, split, None)
+    batches = plain_data(chosen, data, split, None, **own_split)
     pairs = ((images[0].numpy(), labels[0].numpy()) for images, labels in batches)
     return {
         "pairs": itertools.islice(pairs, limit),

@@ -76,6 +76,7 @@ def training_data(
     first_step: int | None = None,
     shard: tuple[int, int] = (0, 1),
     cache: Path | None = None,
+    **options,
 ) -> tf.data.Dataset:
     """Return augmented batches of the preset's training split.
 
@@ -90,6 +91,7 @@ def training_data(
             iteration.
         shard: This worker and the number of workers.
         cache: Folder that keeps decoded files, None for none.
+        **options: Further options of `load_dataset`, such as `val_share`.
     """
     return load_dataset(
         chosen,
@@ -102,6 +104,7 @@ def training_data(
         first_step=first_step,
         shard=shard,
         cache=cache,
+        **options,
     )
 
 
@@ -113,6 +116,7 @@ def training_stream(
     seed: int,
     cache: Path | None,
     first_step: int,
+    **options,
 ) -> tf.data.Dataset:
     """Return endless batches of the training split, divided among the devices.
 
@@ -124,6 +128,7 @@ def training_stream(
         seed: Decides order and augmentation.
         cache: Folder that keeps decoded files, None for none.
         first_step: Step at which the stream begins.
+        **options: Further options of `load_dataset`, such as `val_share`.
 
     Returns:
         Batches, with `steps_per_epoch` and `files_of(step)`.
@@ -133,6 +138,7 @@ def training_stream(
         *(chosen, data, batch_size, None, resize, seed, first_step),
         shard=spread.shard,
         cache=cache,
+        **options,
     )
     stream = spread.distributed(whole, batch_size)
     stream.steps_per_epoch, stream.files_of = whole.steps_per_epoch, whole.files_of
@@ -146,6 +152,7 @@ def plain_data(
     resize,
     batch_size: int = 1,
     shard: tuple[int, int] = (0, 1),
+    **options,
 ) -> tf.data.Dataset:
     """Return the images and labels of a split as they are.
 
@@ -156,6 +163,7 @@ def plain_data(
         resize: Height and width every image gets first.
         batch_size: Images in a batch of each worker.
         shard: This worker and the number of workers, which take batches in turns.
+        **options: Further options of `load_dataset`, such as `val_share`.
     """
     return load_dataset(
         chosen,
@@ -166,4 +174,5 @@ def plain_data(
         augment=False,
         drop_remainder=False,
         shard=shard,
+        **options,
     )

@@ -11,6 +11,7 @@ from keras_frm.cli.trained import (
     labels_of_run,
     remedies,
     require_data,
+    split_of_run,
 )
 from keras_frm.progress import progress_bar
 
@@ -71,7 +72,9 @@ def evaluate(
         raise ValueError("--submission needs Cityscapes' own classes, not merged ones.")
     _check_classes(model, segment, chosen.labels)
     require_data(chosen, data)
-    dataset = plain_data(chosen, data, split, resize)
+    own_split = split_of_run([model], data)
+    with remedies(val_share="name another --split"):
+        dataset = plain_data(chosen, data, split, resize, **own_split)
 
     def write(index, image, label, mask):
         name = submission_name(dataset.listing.pairs[index].image)

@@ -14,7 +14,7 @@ from keras_frm.cli.options import (
     at_least_one_pixel,
 )
 from keras_frm.cli.quantized_files import export_files
-from keras_frm.cli.trained import labels_of_run
+from keras_frm.cli.trained import labels_of_run, split_of_run
 from keras_frm.progress import progress_bar
 
 _REPORT_IMAGES = 8
@@ -100,14 +100,15 @@ def quantize(
     chosen = with_given(chosen, given)
     model, labels = load_trainable(run, chosen)
     _check(model, labels, chosen, run)
+    split = split_of_run([run], data)
     train_data = None
     if chosen.epochs:
         train_data = functools.partial(
-            training_data, chosen, data, chosen.batch_size, size, resize, seed
+            training_data, chosen, data, chosen.batch_size, size, resize, seed, **split
         )
         train_data(0)  # what is wrong with the data shows before anything is done
-    validation_data = plain_data(chosen, data, "val", size)
-    calibration = plain_data(chosen, data, "train", resize)
+    validation_data = plain_data(chosen, data, "val", size, **split)
+    calibration = plain_data(chosen, data, "train", resize, **split)
     options = {"freeze_after": freeze_after, "keep_float": keep_float or ()}
     config = {
         "command": "quantize",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-# They say where and whether to go on, not how to train.
-_NOT_KEPT = ("out", "resume")
+# They say where, whether and for how long to go on, not how to train.
+_NOT_KEPT = ("out", "resume", "more_epochs")
 
 
 def options_of_run(context: typer.Context, out: Path) -> Path:
@@ -28,6 +28,12 @@ def options_of_run(context: typer.Context, out: Path) -> Path:
             options = load_settings(out).get("options", {})
             context.default_map = options if isinstance(options, dict) else {}
     return out
+
+
+def was_given(context: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line; a run's own does not."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def to_store(options: dict) -> dict:

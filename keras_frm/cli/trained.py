@@ -49,6 +49,26 @@ def labels_of_run(model: Path) -> LabelSet | None:
     return load_labels(_run(model))
 
 
+def split_of_run(models: Sequence[Path], data: Path | None) -> dict[str, float]:
+    """Return how a run divided its data, for whoever reads the same: its `val_share`.
+
+    Args:
+        models: Run folders, or files in one.
+        data: Folder of the dataset that is to be read.
+
+    Returns:
+        Options of `load_dataset`; none where the run left the data as they are, or had
+        others.
+    """
+    from keras_frm.training.run_config import load_settings
+
+    settings = load_settings(_run(models[0])) if models else {}
+    own, share = _data_of(settings), settings.get("val_share")
+    if share is None or None in (own, data) or own.resolve() != data.resolve():
+        return {}
+    return {"val_share": share}
+
+
 def require_data(chosen: Preset, data: Path | None) -> None:
     """Raise a ValueError where a preset's dataset needs a folder that is not given."""
     if data is None and chosen.dataset != "synthetic":
@@ -99,7 +119,10 @@ def _choices(run) -> tuple[str | None, Path | None]:
     from keras_frm.training.run_config import load_settings
 
     settings = load_settings(run)
-    name = settings.get("preset", {}).get("name")
+    return settings.get("preset", {}).get("name"), _data_of(settings)
+
+
+def _data_of(settings) -> Path | None:
     options = settings.get("options") or {}
     data = options.get("data") or settings.get("data")  # an option's path is absolute
-    return name, None if data in (None, "None") else Path(data)
+    return None if data in (None, "None") else Path(data)

@@ -3,6 +3,9 @@
 # What an error of the library tells to do -> how the commands call that.
 _OPTIONS = {
     "another run folder": "another run folder with --out",
+    "begin with weights from": "begin with --weights",
+    "can get more epochs": "gets more by --more-epochs N",
+    "give the same to go on": "leave --more-epochs out to go on",
     "a batch size of": "--batch-size",
     "Lower batch_size or pass drop_remainder=False": "Lower --batch-size",
     "lower the learning rate": "lower --learning-rate",
@@ -10,6 +13,9 @@ _OPTIONS = {
     "take 'all' or": "take --devices all or",
     "leave out `jit_compile=True`": "leave out --xla",
     "pass labels=": "pass --preset",
+    "Call keras.config.set_image_data_format('channels_last')": (
+        "Set image_data_format to channels_last in Keras' keras.json"
+    ),
 }
 
 

@@ -2,14 +2,16 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.backend import require_tensorflow
 from keras_frm.errors import ArgumentError
+from keras_frm.evaluation.pairs import image_pairs
 from keras_frm.evaluation.predictors import (
     Predict,
     Score,
@@ -70,7 +72,8 @@ def evaluate(
 
     Raises:
         ValueError: If the dataset is empty or endless, the model has another number
-            of classes than `labels`, or sizes, ids or options do not fit.
+            of classes than `labels`, images are not in [0, 255] or are fractions of
+            1, or sizes, ids or options do not fit.
 
     Example:
     >>> image = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)  # (1, 2, 3)
@@ -85,7 +88,7 @@ def evaluate(
     if score is None:
         labels = _mask_labels(model, labels)
     confusion, images = 0, 0
-    for image, label in _pairs(dataset, progress):
+    for image, label in image_pairs(dataset, progress):
         if score is None:
             prediction = _called_mask(model, image)
         else:
@@ -121,6 +124,7 @@ def _score_function(model, mode, window, stride, scales, flip) -> Score | None:
                 "mode='whole', scales=(1.0,), flip=False, or pass the Keras model."
             )
         return None
+    require_tensorflow("The evaluation of a Keras model")
     if mode == "whole":
         score = functools.partial(whole_image, predict=_predict_function(model))
     else:
@@ -220,49 +224,6 @@ def _called_mask(segment: Callable, image: np.ndarray) -> np.ndarray:
             f"shape {image.shape}; it must return integer train ids (H, W)."
         )
     return mask
-
-
-def _pairs(dataset, progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield image (H, W, 3) and label (H, W), one by one, batched or not."""
-    total = _length(dataset)
-    for done, element in enumerate(dataset, start=1):
-        if not isinstance(element, (tuple, list)) or len(element) != 2:
-            raise ValueError("The dataset must give pairs (image, label).")
-        images, labels = (np.asarray(part) for part in element)
-        if images.ndim != 4:
-            images, labels = images[None], labels[None]
-        if labels.ndim == 4 and labels.shape[-1] == 1:
-            labels = labels[..., 0]  # (B, H, W)
-        if images.shape != (*labels.shape, 3):
-            raise ValueError(
-                f"Images {images.shape} and labels {labels.shape} do not fit: need "
-                "(B, H, W, 3) and (B, H, W) of one size."
-            )
-        if images.dtype != np.uint8:
-            _check_range(images)
-            images = images.astype(np.float32, copy=False)
-        yield from zip(images, labels, strict=True)
-        if progress is not None:
-            progress(done, total)
-
-
-def _check_range(images: np.ndarray) -> None:
-    """Raise if float images cannot be RGB in [0, 255]."""
-    if images.size and not (images.min() >= 0 and images.max() <= 255):
-        raise ValueError(
-            f"Images must be RGB in [0, 255], not {images.min()} to {images.max()}; "
-            "normalisation belongs inside the model."
-        )
-
-
-def _length(dataset) -> int | None:
-    """Return the number of elements of a dataset, None if unknown."""
-    if isinstance(dataset, tf.data.Dataset):
-        count = int(dataset.cardinality())
-        if count == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("The dataset repeats without end; remove .repeat().")
-        return count if count >= 0 else None
-    return len(dataset) if isinstance(dataset, Sized) else None
 
 
 def _check_class_count(count: int, labels: LabelSet) -> None:

@@ -75,11 +75,7 @@ class CrossEntropy(keras.losses.Loss):
         if sample_weight is None:
             return weights
         sample_weight = ops.convert_to_tensor(sample_weight, self.dtype)
-        if len(sample_weight.shape) == 4:
-            sample_weight = ops.squeeze(sample_weight, axis=-1)  # (B, H, W)
-        if len(sample_weight.shape) <= 2:  # (B,), or (B, 1) as Keras may pass it
-            sample_weight = ops.reshape(sample_weight, (-1, 1, 1))  # (B, 1, 1)
-        return weights * sample_weight
+        return weights * as_pixel_weights(sample_weight)
 
     def get_config(self):
         return {
@@ -94,6 +90,19 @@ def as_labels(y_true: Tensor) -> Tensor:
     """Return labels as (B, H, W) int32 from (B, H, W) or (B, H, W, 1)."""
     labels = ops.cast(y_true, "int32")
     return ops.squeeze(labels, axis=-1) if len(labels.shape) == 4 else labels
+
+
+def as_pixel_weights(sample_weight: Tensor) -> Tensor:
+    """Return weights as (B, H, W) or (B, 1, 1), of pixels or of images.
+
+    Args:
+        sample_weight: (B, H, W), (B, H, W, 1), (B,), or (B, 1) as Keras may pass it.
+    """
+    if len(sample_weight.shape) == 4:
+        return ops.squeeze(sample_weight, axis=-1)
+    if len(sample_weight.shape) <= 2:
+        return ops.reshape(sample_weight, (-1, 1, 1))
+    return sample_weight
 
 
 def pixel_cross_entropy(labels: Tensor, logits: Tensor, ignore_label: int) -> Tensor:

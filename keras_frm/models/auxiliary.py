@@ -1,5 +1,6 @@
-"""Losses of the outputs that only training has."""
+"""Outputs that only training has, and their losses."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import keras
@@ -7,9 +8,27 @@ from keras import ops
 
 from keras_frm.layers.blocks.resizing import resize_like
 from keras_frm.losses.cross_entropy import as_labels
-from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.contract import NetworkParts, parts_of
 from keras_frm.presets import Preset
 from keras_frm.recipes import auxiliary_loss
+
+
+def trained_parts(network: NetworkParts | keras.Model, preset: Preset) -> NetworkParts:
+    """Return the parts that training needs: no output whose loss has a weight of 0.
+
+    Args:
+        network: The parts, or a Functional model, see `parts_of`.
+        preset: Whose recipe says the weights.
+    """
+    parts = network if isinstance(network, NetworkParts) else parts_of(network)
+    weight = preset.recipe.auxiliary_weight
+    auxiliary = {name: x for name, x in parts.auxiliary.items() if weight(name)}
+    return dataclasses.replace(parts, auxiliary=auxiliary)
+
+
+def log_name(auxiliary: str) -> str:
+    """Return the name of an auxiliary output in the logs and in a training graph."""
+    return f"aux_{auxiliary}"
 
 
 def chosen_losses(

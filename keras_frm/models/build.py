@@ -3,6 +3,7 @@
 import os
 import warnings
 
+from keras_frm.backend import require_tensorflow
 from keras_frm.labels import ONE_CLASS
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_weights
@@ -32,7 +33,7 @@ def build_model(
         network: "frm", "frm_table1" (as in the paper's Table 1), a name given to
             `register_network`, or such an object; the preset's by default.
         num_classes: Number of classes, where it is not the preset's.
-        input_shape: Height, width and 3; None where unknown.
+        input_shape: Height, width and 3; None where unknown. Images are RGB.
         weights: Path of a `.keras` or `.weights.h5` file of the same network, or of a
             VAN checkpoint (`.pth`, `.pth.tar`) for the backbone. Of a file with another
             number of classes all but the classifier is loaded, with a warning. None
@@ -51,8 +52,8 @@ def build_model(
         A `SegmentationModel`; `model.network` is the plain Keras network.
 
     Raises:
-        ValueError: A name is unknown, or the weights do not fit; the message says
-            which names or shapes there are.
+        ValueError: A name is unknown, the images are not RGB, or the weights do not
+            fit; the message says which names or shapes there are.
         FileNotFoundError: There is no file at `weights`.
 
     Example:
@@ -60,6 +61,7 @@ def build_model(
     >>> model.num_classes
     11
     """
+    require_tensorflow("A trainable model of keras_frm")
     chosen = preset(name)
     if num_classes is None:
         num_classes = chosen.labels.num_classes

@@ -2,46 +2,59 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-import tensorflow as tf
+from keras import ops
+
+from keras_frm.backend import Tensor
+from keras_frm.losses.cross_entropy import as_labels, as_pixel_weights
 
 
-def with_class_weights(
-    dataset: tf.data.Dataset, class_weight: Mapping[int, float], num_classes: int
-) -> tf.data.Dataset:
-    """Add the weight of each pixel's class to a dataset of (image, label).
-
-    Keras' own `class_weight` takes one label for a sample only.
+def class_weight_table(
+    class_weight: Mapping[int, float], num_classes: int
+) -> tuple[float, ...]:
+    """Return one weight for each class.
 
     Args:
-        dataset: Batches of (images, labels), labels (B, H, W).
         class_weight: Class -> weight; 1 for classes that are not named.
         num_classes: Number of classes.
 
-    Returns:
-        Batches of (images, labels, weights), weights (B, H, W) float32.
-
     Raises:
-        ValueError: The data is not such a dataset, or a class does not exist.
+        ValueError: A class does not exist.
 
     Example:
-    >>> data = tf.data.Dataset.from_tensors((tf.zeros((1, 1, 2, 3)), [[[0, 1]]]))
-    >>> next(iter(with_class_weights(data, {1: 3.0}, 2)))[2].numpy().tolist()
-    [[[1.0, 3.0]]]
+    >>> class_weight_table({1: 3}, 2)
+    (1.0, 3.0)
     """
     unknown = sorted(set(class_weight) - set(range(num_classes)))
     if unknown:
         raise ValueError(f"`class_weight` names classes that do not exist: {unknown}")
-    if not isinstance(dataset, tf.data.Dataset) or not (
-        isinstance(dataset.element_spec, tuple) and len(dataset.element_spec) == 2
-    ):
-        raise ValueError(
-            "`class_weight` needs a tf.data.Dataset of (images, labels); otherwise "
-            "give `sample_weight`, or compile with CrossEntropy(class_weights=...)."
-        )
-    table = np.ones(256, np.float32)
-    for label, weight in class_weight.items():
-        table[label] = weight
-    return dataset.map(
-        lambda image, label: (image, label, tf.gather(table, tf.cast(label, tf.int32)))
+    return tuple(float(class_weight.get(i, 1)) for i in range(num_classes))
+
+
+def weighted_by_class(
+    labels: Tensor, table: tuple[float, ...], sample_weight: Tensor | None = None
+) -> Tensor:
+    """Return the weight of each pixel: its class's times that of its sample.
+
+    Keras' own `class_weight` takes one label for a sample only.
+
+    Args:
+        labels: (B, H, W) or (B, H, W, 1) integer labels; what is no class weighs 1.
+        table: One weight for each class.
+        sample_weight: See `CrossEntropy`.
+
+    Returns:
+        (B, H, W) float32.
+
+    Example:
+    >>> weighted_by_class([[[0, 1, 255]]], (1.0, 3.0), [2.0]).numpy().tolist()
+    [[[2.0, 6.0, 2.0]]]
+    """
+    labels = as_labels(labels)
+    is_class = (labels >= 0) & (labels < len(table))
+    of_class = ops.take(
+        ops.convert_to_tensor(table, "float32"), ops.where(is_class, labels, 0), axis=0
     )
+    weights = ops.where(is_class, of_class, 1.0)  # (B, H, W)
+    if sample_weight is None:
+        return weights
+    return weights * as_pixel_weights(ops.convert_to_tensor(sample_weight, "float32"))

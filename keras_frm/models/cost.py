@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.backend import require_tensorflow
 from keras_frm.backend.private_hooks import all_layers
 from keras_frm.layers import DisentangledNonLocal
 
@@ -51,6 +52,7 @@ def profile(model: keras.Model, input_size: tuple[int, int]) -> list[PartProfile
     >>> [row.name for row in profile(model, (64, 64))]
     ['backbone', 'context', 'decoder', 'classifier', 'total']
     """
+    require_tensorflow("Counting the costs of a network")
     network = getattr(model, "network", model)
     parts = [layer for layer in network.layers if layer.weights]
     image = tf.TensorSpec((1, *input_size, 3))

@@ -90,8 +90,8 @@ class QuantizedSegmentationModel(SegmentationModel):
             check_image_size(self.network, given.get(name), what, remedy)
         return super().fit(*args, **kwargs)
 
-    def _loss_terms(self, images, labels, outputs, sample_weight):
-        terms = super()._loss_terms(images, labels, outputs, sample_weight)
+    def loss_terms(self, images, labels, outputs, sample_weight):
+        terms = super().loss_terms(images, labels, outputs, sample_weight)
         if self.teacher is not None:
             distillation = self._distillation(images, outputs["logits"])
             terms["distillation"] = (

@@ -33,8 +33,8 @@ def load_network(path: str | os.PathLike) -> keras.Model:
 def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     """Load a `.keras` file as it was saved, in safe mode: nothing in it is executed.
 
-    `keras.models.load_model` does the same where the file's layers are imported, which
-    `import keras_frm` alone does not do.
+    `keras.models.load_model` does the same after `import keras, keras_frm`, in this
+    order: only where Keras is there already, the import makes the layers known to it.
 
     Args:
         path: A file that `save` wrote.

@@ -1,38 +1,32 @@
 """The trainable model: the network and what only its training needs."""
 
-import dataclasses
 import inspect
 from collections.abc import Mapping
 
 import keras
-import numpy as np
-import tensorflow as tf
-from keras import ops
 
 from keras_frm.backend import require_tensorflow
-from keras_frm.backend.tensorflow.finite_step import (
-    apply_or_restore,
-    checked_gradients,
-)
-from keras_frm.backend.tensorflow.replicas import sum_over_replicas
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
-from keras_frm.models.auxiliary import chosen_losses, loss_at_full_size
-from keras_frm.models.class_weights import with_class_weights
-from keras_frm.models.pixel_contrast import contrastive_loss_of
-from keras_frm.models.replicated_model import ReplicatedModel
-from keras_frm.networks.contract import NetworkParts, parts_of
+from keras_frm.models.auxiliary import (
+    chosen_losses,
+    log_name,
+    loss_at_full_size,
+    trained_parts,
+)
+from keras_frm.models.checked_steps import CheckedStepModel
+from keras_frm.models.contrastive_term import contrastive_term, embedding_head
+from keras_frm.networks.contract import NetworkParts
 from keras_frm.optimizers.backbone_rate import BackboneRate
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
-from keras_frm.optimizers.skipped_steps import SkippedSteps
 from keras_frm.presets import Preset
 from keras_frm.presets import preset as preset_of
 from keras_frm.recipes import recipe
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class SegmentationModel(ReplicatedModel):
+class SegmentationModel(CheckedStepModel):
     """A segmentation network with the losses of its training.
 
     The loss is the sum of `cross_entropy` (the loss that is compiled), of `aux_NAME`
@@ -45,8 +39,7 @@ class SegmentationModel(ReplicatedModel):
     global batch: labelled pixels and BatchNorm statistics are those of all replicas;
     contrastive anchors are compared within each replica, and their losses averaged.
 
-    A step whose loss or gradients are not finite changes nothing but the count of
-    `skipped_steps`, which is reset each epoch, and `skipped_in_a_row`.
+    Steps that are not finite are left out, see `CheckedStepModel`.
 
     Args:
         network: What a builder returns, see `NetworkParts`; or a Functional model from
@@ -68,7 +61,7 @@ class SegmentationModel(ReplicatedModel):
     >>> parts = build_parts(11, backbone="van_tiny", decoder_width=32)
     >>> model = SegmentationModel(parts, "camvid")
     >>> model.compile()
-    >>> images = keras.ops.ones((1, 64, 64, 3))
+    >>> images = keras.ops.full((1, 64, 64, 3), 128.0)
     >>> labels = keras.ops.zeros((1, 64, 64), "uint8")
     >>> history = model.fit(images, labels, verbose=0)
     >>> sorted(history.history)
@@ -87,7 +80,7 @@ class SegmentationModel(ReplicatedModel):
         require_tensorflow("A trainable model of keras_frm")
         super().__init__(**kwargs)
         self.preset = chosen = preset_of(preset)
-        self.parts = parts = _trained_parts(network, chosen)
+        self.parts = parts = trained_parts(network, chosen)
         self.network = parts.network()
         if contrastive_weight is None:
             weighted = parts.features is not None
@@ -110,26 +103,15 @@ class SegmentationModel(ReplicatedModel):
                     part.trainable = False
         self.features_reader = parts.features_reader()
 
-        names = ["cross_entropy", *map(_log_name, parts.auxiliary)]
+        names = ["cross_entropy", *map(log_name, parts.auxiliary)]
         if contrastive_weight:
             names.append("contrastive")
-            self._add_embedding_head()
-        self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
-        self.skipped_tracker = SkippedSteps()
-        self.built = True
-
-    def _add_embedding_head(self):
-        features = self.parts.features  # (B, H / s, W / s, C)
-        if features is None:
-            raise ValueError(
-                f"Network '{self.network.name}' has no features for an embedding head; "
-                "pass contrastive_weight=0."
+            self.contrastive_loss = PixelContrastiveLoss(temperature)
+            self.embedding_head = embedding_head(
+                parts, embedding_dim, self.dtype_policy
             )
-        self.contrastive_loss = PixelContrastiveLoss(self.temperature)
-        self.embedding_head = keras.layers.Dense(
-            self.embedding_dim, dtype=self.dtype_policy, name="embedding_head"
-        )
-        self.embedding_head.build((None, features.shape[-1]))
+        self.add_trackers(names)
+        self.built = True
 
     @property
     def num_classes(self) -> int:
@@ -137,14 +119,14 @@ class SegmentationModel(ReplicatedModel):
         return self.parts.num_classes
 
     @property
+    def trained_layers(self) -> list[keras.Layer]:
+        """The network, and the layers of auxiliary outputs."""
+        return [self.network, *self.auxiliary_layers]
+
+    @property
     def stride(self) -> int:
         """Rows of the image for one row of the logits before their last resizing."""
         return self.parts.stride
-
-    @property
-    def skipped_in_a_row(self) -> int:
-        """Steps left out since the last one that was taken."""
-        return int(tf.convert_to_tensor(self.skipped_tracker.in_a_row))
 
     def call(self, images, training=False):
         return self.network(images, training=training)
@@ -179,7 +161,7 @@ class SegmentationModel(ReplicatedModel):
         optimizer = without_loss_scaling(self.optimizer)
         if isinstance(optimizer, BackboneRate):
             optimizer.set_backbone(self.parts.variables_of("backbone"))
-        for part in (self.network, *self.auxiliary_layers):
+        for part in self.trained_layers:
             synchronize_batch_norms(part, self.replicas > 1)
 
     @property
@@ -201,13 +183,14 @@ class SegmentationModel(ReplicatedModel):
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, *args, **kwargs):
-        """Train as `keras.Model.fit` does; `class_weight` weighs pixels by label."""
+        """Train as `keras.Model.fit` does; `class_weight` weighs pixels by label.
+
+        Raises:
+            ValueError: The first images are no RGB in [0, 255].
+        """
         call = inspect.signature(super().fit).bind(*args, **kwargs)
-        class_weight = call.arguments.pop("class_weight", None)
-        if class_weight is not None:
-            call.arguments["x"] = with_class_weights(
-                call.arguments.get("x"), class_weight, self.num_classes
-            )
+        self.weigh_classes(call.arguments.pop("class_weight", None))
+        self.image_levels.reset()
         schedule = unplanned_schedule(self.optimizer)
         if schedule is not None:
             plan = PlanLearningRate(schedule, call.arguments.get("initial_epoch", 0))
@@ -215,106 +198,29 @@ class SegmentationModel(ReplicatedModel):
             call.arguments["callbacks"] = [plan, *given]
         return super().fit(*call.args, **call.kwargs)
 
-    def train_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        # Moving averages follow the forward pass, before the step is known to be good.
-        moved = [
-            variable
-            for part in (self.network, *self.auxiliary_layers)
-            for variable in part.non_trainable_weights
-        ]
-        before = [(variable, tf.identity(variable.value)) for variable in moved]
-        with tf.GradientTape() as tape:
-            losses, logits = self.training_losses(images, labels, sample_weight)
-            scaled_loss = self.optimizer.scale_loss(losses["loss"])
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, weights)
-        taken, gradients = checked_gradients(self.optimizer, losses["loss"], gradients)
-        apply_or_restore(self.optimizer, taken, gradients, weights, before)
+    def training_outputs(self, images):
+        return self._training_outputs(images, training=True)
 
-        self.skipped_tracker.update_state(~taken)
-        self._track(images, losses, taken)
-        logs = self.compute_metrics(images, labels, logits, sample_weight)
-        return self.averaged(logs)
-
-    def training_losses(
-        self, images, labels, sample_weight=None
-    ) -> tuple[dict, tf.Tensor]:
-        """Return the losses of a training step of this replica.
-
-        Args:
-            images: (B, H, W, 3), RGB in [0, 255].
-            labels: (B, H, W) or (B, H, W, 1) integer labels.
-            sample_weight: See `CrossEntropy`.
-
-        Returns:
-            Name in the logs -> scalar, where "loss" is the weighted sum of the others;
-            and the logits (B, H, W, C).
-        """
-        outputs = self._training_outputs(images, training=True)
-        terms = self._loss_terms(images, labels, outputs, sample_weight)
-        (_, loss), *others = terms.values()
-        for weight, term in others:
-            loss = loss + weight * term
-        losses = {name: term for name, (_, term) in terms.items()}
-        return {"loss": loss, **losses}, outputs["logits"]
-
-    def _loss_terms(self, images, labels, outputs, sample_weight):
-        """Return name -> (weight, loss), first the compiled loss, of weight 1."""
+    def loss_terms(self, images, labels, outputs, sample_weight):
         logits = outputs["logits"]
         # As Keras wants them, the losses of all replicas add up to the batch's.
         main = self.compute_loss(images, labels, logits, sample_weight, training=True)
         terms = {"cross_entropy": (1.0, main)}
         for name, loss in self.auxiliary_losses.items():
-            output = outputs[_log_name(name)]
-            terms[_log_name(name)] = (
+            output = outputs[log_name(name)]
+            terms[log_name(name)] = (
                 self.preset.recipe.auxiliary_weight(name),
                 loss_at_full_size(loss, labels, output, sample_weight),
             )
         if self.contrastive_weight:
-            contrastive = contrastive_loss_of(
-                *(self.contrastive_loss, self.embedding_head),
-                *(labels, logits, outputs["features"]),
-            )
-            terms["contrastive"] = (
-                self.contrastive_weight,
-                contrastive / self.replicas,
-            )
+            embedded = self.contrastive_loss, self.embedding_head
+            term = contrastive_term(*embedded, labels, logits, outputs["features"])
+            terms["contrastive"] = (self.contrastive_weight, term / self.replicas)
         return terms
-
-    def test_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self(images, training=False)
-        loss = self.compute_loss(images, labels, logits, sample_weight, training=False)
-        self._track(images, {"loss": loss, "cross_entropy": loss})
-        logs = self.compute_metrics(images, labels, logits, sample_weight)
-        _, *of_training = self.loss_trackers
-        for metric in (*of_training, self.skipped_tracker):
-            logs.pop(metric.name, None)
-        return self.averaged(logs)
-
-    def _track(self, images, losses, taken=True):
-        """Feed the trackers of losses with the batch, unless its step was left out."""
-        # The replicas' mean, so that uneven last batches weigh by their global size.
-        size = ops.cast(ops.shape(images)[0], "float32")
-        size = sum_over_replicas(size) / self.replicas
-        for metric in self.metrics:
-            if metric.name in losses:
-                loss = losses[metric.name] * self.replicas
-                # Not a number times a weight of 0 would still be none.
-                loss, weight = ops.where(taken, loss, 0.0), ops.where(taken, size, 0.0)
-                metric.update_state(loss, weight)
 
     def export(self, *args, **kwargs):
         """Export `network`; its input is known, a subclassed model's is not."""
         return self.network.export(*args, **kwargs)
-
-    def save_own_variables(self, store):
-        store["skipped_in_a_row"] = np.int32(self.skipped_in_a_row)
-
-    def load_own_variables(self, store):
-        if "skipped_in_a_row" in store.keys():  # noqa: SIM118 (no mapping)
-            self.skipped_tracker.in_a_row.assign(store["skipped_in_a_row"])
 
     def get_config(self):
         return {
@@ -335,16 +241,3 @@ class SegmentationModel(ReplicatedModel):
         groups, stride = config.pop("groups"), config.pop("stride")
         parts = NetworkParts.of_training_graph(graph, groups, stride)
         return cls(parts, preset=Preset.from_config(config.pop("preset")), **config)
-
-
-def _trained_parts(network, chosen):
-    """Return the parts that training needs: no output whose loss has a weight of 0."""
-    parts = network if isinstance(network, NetworkParts) else parts_of(network)
-    weight = chosen.recipe.auxiliary_weight
-    auxiliary = {name: x for name, x in parts.auxiliary.items() if weight(name)}
-    return dataclasses.replace(parts, auxiliary=auxiliary)
-
-
-def _log_name(auxiliary):
-    """Return the name of an auxiliary output in the logs and in a training graph."""
-    return f"aux_{auxiliary}"

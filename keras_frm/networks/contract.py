@@ -31,6 +31,9 @@ class NetworkParts:
         stride: Rows of the image for one row of the logits before their last resizing.
         name: Name of the network.
 
+    Raises:
+        ValueError: The image has other channels than RGB.
+
     Example:
     >>> image = keras.Input((None, None, 3))
     >>> features = keras.layers.Conv2D(8, 4, 4)(image)
@@ -47,6 +50,13 @@ class NetworkParts:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stride: int = 1
     name: str = "network"
+
+    def __post_init__(self):
+        if self.image.shape[-1] not in (3, None):
+            raise ValueError(
+                f"Network '{self.name}' takes images of {self.image.shape[-1]} "
+                "channels; images are RGB here, of 3. Give grey ones three times over."
+            )
 
     @property
     def num_classes(self) -> int:

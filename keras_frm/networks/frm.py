@@ -80,7 +80,6 @@ class FRMNetwork:
             ValueError: A name is unknown, or the backbone gives no four stages.
         """
         require_channels_last()
-        require_channels_last()
         backbone = self._backbone(dtype)
         width = self.decoder_width
         decoder = FPNDecoder(width, self.alignment, dtype=dtype, name="decoder")

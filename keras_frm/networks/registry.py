@@ -105,6 +105,11 @@ def build_parts(
     """
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
+    if input_shape[-1] != 3:
+        raise ValueError(
+            f"`input_shape` must end with 3 channels, for images are RGB here; give "
+            f"grey ones three times over. Received: {tuple(input_shape)}"
+        )
     chosen = network_of(network, **options)
     return chosen.build(num_classes, input_shape=input_shape, dtype=dtype)
 

@@ -16,17 +16,25 @@ class EarlyStop(keras.callbacks.Callback):
         best: What keeps the best epoch; it comes before this in the callbacks.
         patience: Epochs without a better value after which the training stops.
         say: Called with a line for the user.
+        first_epoch: Epoch from which on it counts, 0 for the training's first.
     """
 
-    def __init__(self, best: BestAndLast, patience: int, say: Callable[[str], None]):
+    def __init__(
+        self,
+        best: BestAndLast,
+        patience: int,
+        say: Callable[[str], None],
+        first_epoch: int = 0,
+    ):
         super().__init__()
         self.best = best
         self.patience = patience
         self.say = say
+        self.first_epoch = first_epoch
 
     def on_epoch_end(self, epoch, logs=None):
         best_epoch = -1 if self.best.best_epoch is None else self.best.best_epoch
-        if epoch - best_epoch < self.patience:
+        if epoch - max(best_epoch, self.first_epoch - 1) < self.patience:
             return
         self.model.stop_training = True
         self.say(

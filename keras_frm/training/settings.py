@@ -4,9 +4,16 @@ import json
 from pathlib import Path
 
 # Where the data lie, who recommends a recipe and what is computed twice to save memory
-# changes no training; options are what the settings were made from, and the effective
-# batch follows from two of them.
-_CHANGE_NOTHING = {"data", "effective_batch", "options", "rematerialize", "source"}
+# changes no training, and extensions come after it; options are what the settings were
+# made from, and the effective batch follows from two of them.
+_CHANGE_NOTHING = {
+    "data",
+    "effective_batch",
+    "extensions",
+    "options",
+    "rematerialize",
+    "source",
+}
 
 
 def check_same_settings(folder: Path, before: dict, now: dict) -> None:
@@ -33,8 +40,14 @@ def check_same_settings(folder: Path, before: dict, now: dict) -> None:
         if left != right and not _CHANGE_NOTHING & set(name.split(".")):
             raise ValueError(
                 f"{folder} was started with {name} {left}, not {right}; give the same "
-                "settings to go on, or another run folder to start again."
+                "settings to go on, or another run folder to start again, which can "
+                f"begin with weights from {folder}{_remedy(name)}."
             )
+
+
+def _remedy(name):
+    """Say what else there is to do about a setting."""
+    return "; a finished run can get more epochs" * (name == "preset.epochs")
 
 
 def _flat(content: dict, prefix: str = "") -> dict:

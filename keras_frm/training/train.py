@@ -23,6 +23,7 @@ from keras_frm.training.checkpoint import newest_checkpoint, newest_name
 from keras_frm.training.curves import Curves
 from keras_frm.training.distribution import Distribution
 from keras_frm.training.early_stop import EarlyStop
+from keras_frm.training.extension import Extension, is_finished
 from keras_frm.training.position import Position
 from keras_frm.training.progress_callback import TrainingProgress
 from keras_frm.training.resume import KeepCheckpoints, ResumedEpoch
@@ -42,6 +43,7 @@ def train(
     labels: LabelSet,
     *,
     epochs: int,
+    extension: Extension | None = None,
     patience: int | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     spread: Distribution | None = None,
@@ -63,6 +65,8 @@ def train(
         folder: The run folder, which exists.
         labels: Names and colours.
         epochs: Number of epochs, those before included.
+        extension: The epochs that a finished training got besides, which come instead
+            of `epochs`; the model is compiled with its learning rate.
         patience: Epochs without a better mean IoU after which it stops; None for all.
         checkpoint_minutes: Time between checkpoints within an epoch.
         spread: The devices, None for one. Of several workers the first writes.
@@ -78,6 +82,8 @@ def train(
         OSError: The disk is full.
     """
     spread = spread or Distribution(tf.distribute.get_strategy())
+    first_epoch = extension.first_epoch if extension else 0
+    epochs = extension.total_epochs if extension else epochs
     checkpoint = newest_checkpoint(folder)
     position = checkpoint.position if checkpoint else Position()
     stream = stream_from(train_data, position.global_step)
@@ -86,7 +92,7 @@ def train(
     variables.build_for_training(model)
     if checkpoint:
         variables.restore(model, checkpoint.variables, str(checkpoint.path))
-    if position.finished:
+    if is_finished(position, extension):
         history = keras.callbacks.History()
         history.on_train_begin()
         return history
@@ -119,13 +125,17 @@ def train(
                 else []
             ),
             best,
-            *([EarlyStop(best, patience, progress.say)] if patience else []),
+            *(
+                [EarlyStop(best, patience, progress.say, first_epoch)]
+                if patience
+                else []
+            ),
             *_pictures(written, validation_data, labels, epochs),
             progress,
             *([average] if average else []),
             keep,
         ]
-        planned = _planned(model, epochs * stream.steps_per_epoch)
+        planned = _planned(model, stream.steps_per_epoch, first_epoch, epochs)
         with progress.progress, planned, spread.watching():
             if checkpoint:
                 progress.say(_going_on(checkpoint))
@@ -156,13 +166,16 @@ def _pictures(folder, validation_data, labels, epochs):
 
 
 @contextlib.contextmanager
-def _planned(model, steps) -> Iterator[None]:
-    """Spread an unplanned learning rate over all steps while the block runs."""
+def _planned(model, steps_per_epoch, first_epoch, epochs) -> Iterator[None]:
+    """Spread an unplanned learning rate over these epochs while the block runs."""
     schedule = unplanned_schedule(model.optimizer)
     if schedule is None:
         yield
         return
-    schedule.plan(steps)
+    schedule.plan(
+        (epochs - first_epoch) * steps_per_epoch,
+        start_step=first_epoch * steps_per_epoch,
+    )
     try:
         yield
     finally:

@@ -1,0 +1,69 @@
+"""What `keras-frm train` needs besides: the model, and the lines that it prints."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:  # what starts TensorFlow
+    from keras_frm.models.segmentation_model import SegmentationModel
+    from keras_frm.networks.registry import Network
+    from keras_frm.presets import Preset
+    from keras_frm.training.position import Position
+
+
+def mask_of(pair: tuple) -> np.ndarray:
+    """Return the mask of a batch of one."""
+    return pair[1][0].numpy()  # (H, W)
+
+
+def given_options(**options) -> dict:
+    """Return the options of the network that were given; "none" is a value, too."""
+    return {
+        name: None if value == "none" else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def built_model(
+    chosen: "Preset", weights: Path | None, network: "Network", precision: str
+) -> "SegmentationModel":
+    """Build the model, and say in a line what was left out of its weights."""
+    from keras_frm.models.build import build_model
+    from keras_frm.models.weights import ClassifierLeftOut
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ClassifierLeftOut)
+        model = build_model(chosen, network=network, weights=weights, dtype=precision)
+    for warning in said:
+        print(warning.message)
+    return model
+
+
+def use_deterministic_operations() -> None:
+    """Make TensorFlow give the same bits each time."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def finished_line(folder: Path, position: "Position") -> str:
+    """Say that a training is finished, and how good it got."""
+    plural = "s" * (position.epoch != 1)
+    line = f"{folder} is finished after {position.epoch} epoch{plural}"
+    more = "--more-epochs N gives it more"
+    if position.best_epoch is None:
+        return f"{line}; {more}"
+    best = f"{position.best:.4f} in epoch {position.best_epoch + 1}"
+    return f"{line}; the best mean IoU was {best}; {more}"
+
+
+def effective_batch_line(batch_size: int, accumulate: int, replicas: int) -> str:
+    """Say how many images an update of the weights comes from."""
+    return (
+        f"effective batch: {batch_size * accumulate} images ({batch_size} in a step on "
+        f"{replicas} device{'s' * (replicas > 1)}, {accumulate} "
+        f"step{'s' * (accumulate > 1)} for an update)"
+    )
