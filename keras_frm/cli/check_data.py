@@ -53,7 +53,7 @@ def check_data(
     if out is not None:
         _write_overlays(report, out)
     if report.problems:
-        print(f"{report.problems} problems: correct or remove these files.")
+        print(f"{report.problems} problems: correct them, or remove the files.")
         raise typer.Exit(1)
     print("no problems")
 
