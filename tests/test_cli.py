@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import os
 import shutil
 import sys
 
@@ -15,6 +16,7 @@ from tiny import toy_model
 
 from keras_frm import __version__
 from keras_frm.cli.demo import remove_older_demo
+from keras_frm.images.reading import read_image
 from keras_frm.labels import CAMVID
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.training.run_folder import load_trained
@@ -749,7 +751,50 @@ def test_check_data_lists_every_kind_of_bad_file(tmp_path):
         assert flat.count(problem) >= len(names)
         for name in names:
             assert name.removesuffix(".png") in flat
-    assert "7 problems" in done.out
+    assert flat.count("class without pixels") == 2
+    assert "9 problems" in done.out
+
+
+def test_check_data_with_notes_alone_is_no_failure(tmp_path):
+    data = write_folder(tmp_path / "data")
+    done = keras_frm("check-data", data)
+    assert done.code == 0
+    (row,) = (x for x in done.out.splitlines() if x.startswith("mask of one value"))
+    assert row.split()[4] == "6"
+    assert "masks/train/000.png" in row
+
+
+def test_check_data_draws_overlays(tmp_path):
+    data = write_folder(tmp_path / "data")
+    done = keras_frm("check-data", data, "--out", tmp_path / "look")
+    assert done.code == 0
+    assert read_image(tmp_path / "look/overlays.png").shape[0] > 700
+    assert "images/train/005.png" in done.out.partition("row by row")[2]
+
+
+def test_check_data_of_names_that_are_no_unicode(tmp_path):
+    data = write_folder(tmp_path / "data")
+    for part in ("images", "masks"):
+        path = os.fsencode(data / part / "train/000.png")
+        os.rename(path, path.replace(b"000", b"stra\xdfe [b]"))
+    done = keras_frm("check-data", data, "--out", tmp_path / "look")
+    assert done.code == 0
+    assert "stra\\udcdfe [b].png" in done.out
+
+
+def test_check_data_takes_a_share_for_val(tmp_path):
+    data = write_folder(tmp_path / "data", count=20)
+    done = keras_frm("check-data", data, "--split", "val")
+    assert "pass --val-share 0.1" in done.line
+    counts = [
+        int(
+            keras_frm(
+                *("check-data", data, "--split", split, "--val-share", 0.3)
+            ).out.split()[0]
+        )
+        for split in ("train", "val")
+    ]
+    assert sum(counts) == 20
 
 
 @pytest.mark.parametrize(

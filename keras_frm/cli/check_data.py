@@ -1,5 +1,7 @@
 """`keras-frm check-data`: what is wrong in a dataset, and what it holds."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from keras_frm.cli.options import Classes
 from keras_frm.progress import progress_bar
+from keras_frm.tables import Column, to_text
 
 
 def check_data(
@@ -18,45 +21,97 @@ def check_data(
         str | None, typer.Option(help="train, val or test; for folder also none.")
     ] = None,
     classes: Classes = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(help="Share of train that is val, as for keras-frm train."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for overlays.png, some of the masks.")
+    ] = None,
 ) -> None:
-    """Read every file of a dataset: counts, problems, class histogram."""
-    from rich.console import Console
+    """Read every file of a dataset: counts, problems, class histogram.
 
+    Problems end with exit code 1, notes alone with 0.
+    """
     from keras_frm.cli.datasets import chosen_preset
+    from keras_frm.cli.trained import remedies
     from keras_frm.data.check import check_data as check
 
     labels = chosen_preset(preset, data, classes).labels if classes else None
     if split is None and preset != "folder":
         split = "train"
-    with progress_bar("reading") as progress:
-        report = check(preset, data, split, progress=progress, labels=labels)
+    with (
+        remedies(val_share="pass --val-share 0.1"),
+        progress_bar("reading") as progress,
+    ):
+        report = check(
+            *(preset, data, split),
+            progress=progress,
+            labels=labels,
+            val_share=val_share,
+        )
 
-    console = Console()
     sizes = ", ".join(f"{h}x{w}: {count}" for (h, w), count in report.image_sizes)
-    console.print(f"{report.pairs} pairs; sizes (height x width): {sizes or 'none'}")
-    console.print(_table(report.table()))
-    for path, reason in report.skipped:
-        console.print(f"left out: {path}: {reason}", markup=False)
+    print(f"{report.pairs} pairs; sizes (height x width): {sizes or 'none'}\n")
+    _print_table(report.table(), "id", "class", pixels=",", percent=".3f", images=",")
+    if report.note_rows():
+        rows = _by_kind(report.note_rows())
+        _print_table(rows, "note", files=",", first="", detail="")
     for row in report.warning_rows():
-        line = "warning: {warning} Files: {files}, the first {first}".format(**row)
-        console.print(line, markup=False)
+        _print("warning: {warning} Files: {files}, the first {first}".format(**row))
     if report.problems:
-        console.print(_table(report.problem_rows()))
-        print(f"{report.problems} problems: correct or remove these files.")
+        _print_table(report.problem_rows(), "problem", "file", "detail")
+    if out is not None:
+        _write_overlays(report, out)
+    if report.problems:
+        print(f"{report.problems} problems: correct them, or remove the files.")
         raise typer.Exit(1)
-    console.print("no problems")
+    print("no problems")
 
 
-def _table(rows):
-    """Return dicts of equal keys as a table for the terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+def _by_kind(rows):
+    """Return a row for each kind of note: how many files, the first, its detail."""
+    kinds = {}
     for row in rows:
-        cells = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values())
-        # Text, because a file's name may hold what looks like markup.
-        table.add_row(*map(Text, cells))
-    return table
+        kinds.setdefault(row["note"], []).append(row)
+    return [
+        {
+            "note": kind,
+            "files": len(rows),
+            "first": rows[0]["file"],
+            "detail": rows[0]["detail"],
+        }
+        for kind, rows in kinds.items()
+    ]
+
+
+def _print_table(rows, *words, **numbers):
+    """Print dicts of equal keys: columns of words, and of numbers with their format."""
+    columns = [
+        Column(name, lambda row, name=name: row[name], number_format, folds=True)
+        for name, number_format in {**dict.fromkeys(words, ""), **numbers}.items()
+    ]
+    # Only a terminal breaks lines: what is kept in a file is searched by them.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    _print(to_text(rows, columns, width))
+
+
+def _print(text):
+    """Print a text in which a file's name may be no Unicode."""
+    print(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _write_overlays(report, out):
+    """Write the overlays of a few pairs, and say which they are."""
+    from keras_frm.data.overlays import chosen_pairs, draw_pairs
+    from keras_frm.files import write_png
+
+    if not report.sound_pairs:
+        print("No pair can be drawn.")
+        return
+    flagged = frozenset(row["file"] for row in report.problem_rows())
+    pairs = chosen_pairs(report.sound_pairs, flagged)
+    write_png(out / "overlays.png", draw_pairs(report.listing, pairs))
+    print(f"{out / 'overlays.png'} shows, row by row:")
+    for pair in pairs:
+        _print(f"  {pair.image}")

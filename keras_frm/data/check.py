@@ -8,12 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.data.listing import Pair
+from keras_frm.data.findings import (
+    NOTE,
+    PROBLEM,
+    Finding,
+    class_findings,
+    pair_findings,
+)
+from keras_frm.data.listing import Listing, Pair
 from keras_frm.data.reading import (
     AmbiguousMaskError,
     SizeMismatchError,
     UnknownIdsError,
 )
+from keras_frm.data.repeats import repeat_findings
 from keras_frm.data.sources import find_pairs
 from keras_frm.files import DataWarning, collected_warnings
 from keras_frm.labels import ONE_CLASS, LabelSet
@@ -37,6 +45,9 @@ class DataReport:
         class_pixels: Pixels of each class, and last the ignored ones, in sound pairs.
         class_images: Images each class occurs in, and last those with ignored pixels.
         image_sizes: (height, width) -> number of sound pairs.
+        findings: What else there is to know, each with its severity.
+        listing: All files, to read them again.
+        sound_pairs: The pairs that can be read.
 
     Example:
     >>> from keras_frm.labels import LabelSet
@@ -59,10 +70,13 @@ class DataReport:
     class_pixels: tuple[int, ...] = ()
     class_images: tuple[int, ...] = ()
     image_sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    listing: Listing | None = None
+    sound_pairs: tuple[Pair, ...] = ()
 
     @property
     def problems(self) -> int:
-        """Number of files, or classes, that need a correction."""
+        """Number of files and classes that need a correction before training."""
         return len(self.problem_rows())
 
     def table(self) -> list[dict[str, object]]:
@@ -93,23 +107,56 @@ class DataReport:
             for line, paths in files.items()
         ]
 
-    def problem_rows(self) -> list[dict[str, str]]:
-        """Return a row for each problem: what it is, the file and the detail."""
+    def all_findings(self) -> list[Finding]:
+        """Return everything that was found, the problems first."""
         found = [
-            *(("image without mask", path, "") for path in self.unpaired_images),
-            *(("mask without image", path, "") for path in self.unpaired_labels),
-            *(("unreadable", path, line) for path, line in self.unreadable),
-            *(("size mismatch", path, line) for path, line in self.size_mismatches),
             *(
-                ("unknown ids", path, ", ".join(str(value) for value in values))
+                Finding(PROBLEM, "image without mask", str(path), "")
+                for path in self.unpaired_images
+            ),
+            *(
+                Finding(PROBLEM, "mask without image", str(path), "")
+                for path in self.unpaired_labels
+            ),
+            *(
+                Finding(PROBLEM, "unreadable", str(path), line)
+                for path, line in self.unreadable
+            ),
+            *(
+                Finding(PROBLEM, "size mismatch", str(path), line)
+                for path, line in self.size_mismatches
+            ),
+            *(
+                Finding(PROBLEM, "unknown ids", str(path), ", ".join(map(str, values)))
                 for path, values in self.unknown_ids
             ),
-            *(("ambiguous mask", path, line) for path, line in self.ambiguous),
-            *([("one class", "", ONE_CLASS)] if self.labels.num_classes == 1 else []),
+            *(
+                Finding(PROBLEM, "ambiguous mask", str(path), line)
+                for path, line in self.ambiguous
+            ),
+            *(
+                [Finding(PROBLEM, "one class", "", ONE_CLASS)]
+                if self.labels.num_classes == 1
+                else []
+            ),
+            *self.findings,
+            *(Finding(NOTE, "left out", str(path), why) for path, why in self.skipped),
         ]
+        return sorted(found, key=lambda finding: finding.severity != PROBLEM)
+
+    def problem_rows(self) -> list[dict[str, str]]:
+        """Return a row for each problem: what it is, the file and the detail."""
+        return self._rows(PROBLEM)
+
+    def note_rows(self) -> list[dict[str, str]]:
+        """Return a row for each note, what may be meant: the same columns."""
+        return self._rows(NOTE)
+
+    def _rows(self, severity: str) -> list[dict[str, str]]:
         return [
-            {"problem": problem, "file": str(path), "detail": detail}
-            for problem, path, detail in found
+            {severity: found.kind, "file": found.file, "detail": found.detail}
+            for found in self.all_findings()
+            if found.severity == severity
         ]
 
 
@@ -120,8 +167,16 @@ def check_data(
     *,
     progress: Callable[[int, int], None] | None = None,
     labels: LabelSet | None = None,
+    val_share: float | None = None,
 ) -> DataReport:
     """Read every file of a dataset and report what is wrong and what it holds.
+
+    A problem is what training must not have: a file that cannot be read or has no
+    partner, ids outside the table, a size that differs from the mask's, an EXIF
+    orientation that may have turned a mask, an image that another split repeats, and,
+    where a folder of one's own is trained on, a class without pixels. A note is what
+    may be meant: other orientations and repeats, masks of one value, images of 16 bits,
+    and, elsewhere, classes without pixels.
 
     Args:
         name: "cityscapes", "bdd100k", "camvid" or "folder".
@@ -129,6 +184,7 @@ def check_data(
         split: "train", "val" or "test"; for "folder" also None or "all".
         progress: Called with the number of pairs read and the number of all pairs.
         labels: Classes merged from the dataset's own, see `keras_frm.merge_classes`.
+        val_share: As for `load_dataset`.
 
     Returns:
         The report. A bad file stands in it and raises nothing.
@@ -142,18 +198,21 @@ def check_data(
     Traceback (most recent call last):
     ValueError: Unknown dataset 'kitti'. Choose one of: ...
     """
-    listing = find_pairs(name, root, split, labels=labels)
+    listing = find_pairs(name, root, split, labels=labels, val_share=val_share)
     unreadable, mismatches, unknown_ids, ambiguous = [], [], [], []
     warnings: list[DataWarning] = []
     pixels = np.zeros(listing.labels.num_classes + 1, np.int64)
     images = np.zeros(listing.labels.num_classes + 1, np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
+    findings: list[Finding] = []
+    sound = []
 
-    def read(pair: Pair) -> tuple[tuple[int, int], np.ndarray, list] | Exception:
+    def read(pair: Pair) -> tuple | Exception:
         try:
-            with collected_warnings() as found:
-                _, label = listing.read(pair)
-            return label.shape, _count_classes(label, listing.labels), found
+            with collected_warnings() as warned:
+                image, label = listing.read(pair)
+            found = pair_findings(pair, image, label, listing.labels)
+            return label.shape, _count_classes(label, listing.labels), warned, found
         except Exception as error:  # one bad file must not end the check of the others
             return error
 
@@ -172,14 +231,21 @@ def check_data(
                 path = getattr(result, "path", None) or pair.image
                 unreadable.append((Path(path), " ".join(str(result).split())))
             else:
-                size, counts, found = result
-                warnings += found
+                size, counts, warned, found = result
+                warnings += warned
+                findings += found
+                sound.append(pair)
                 sizes[size] += 1
                 pixels += counts
                 images += counts > 0
             if progress:
                 progress(done, len(listing.pairs))
 
+    own_classes = name == "folder" and split not in ("val", "test")
+    findings += class_findings(listing, pixels, own_classes)
+    findings += repeat_findings(
+        listing, lambda other: find_pairs(name, root, other, val_share=val_share)
+    )
     return DataReport(
         labels=listing.labels,
         pairs=len(listing.pairs),
@@ -194,6 +260,9 @@ def check_data(
         class_pixels=tuple(pixels.tolist()),
         class_images=tuple(images.tolist()),
         image_sizes=tuple(sizes.most_common()),
+        findings=tuple(findings),
+        listing=listing,
+        sound_pairs=tuple(sound),
     )
 
 

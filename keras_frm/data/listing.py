@@ -1,5 +1,6 @@
 """What a dataset reader finds on disk: pairs of files, and what is left over."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +84,14 @@ def require_folder(folder: Path, layout: str) -> Path:
 def key_by_stem(
     files: Iterable[Path], folder: Path, suffix: str = ""
 ) -> dict[str, Path]:
-    """Key files by their path inside `folder` without ending and without `suffix`."""
+    """Key files by their path inside `folder` without ending and without `suffix`.
+
+    Accents are composed: macOS writes a letter and its accent as two characters.
+    """
     keyed: dict[str, Path] = {}
     for path in files:
         key = path.relative_to(folder).with_suffix("").as_posix()
-        key = key.removesuffix(suffix)
+        key = unicodedata.normalize("NFC", key.removesuffix(suffix))
         if key in keyed:
             raise DataError(
                 f"'{keyed[key]}' and '{path}' have one stem, so their partner is "

@@ -1,6 +1,7 @@
 """What the bytes of an image file say before any pixel is decoded."""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from keras_frm.images.tiff import read_tiff_header
@@ -61,6 +62,19 @@ def read_header(data: bytes) -> ImageHeader | None:
     if header is None or not header.height or not header.width:
         return None
     return header
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the chunks of a PNG: name, where it starts, and where the next one does.
+
+    Args:
+        data: Content of a PNG file.
+    """
+    at = 8
+    while at + 8 <= len(data):
+        end = at + 12 + _number(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
+        at = end
 
 
 def _jpeg(data: bytes) -> ImageHeader:

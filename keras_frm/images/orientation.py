@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_frm.images.header import png_chunks
+
 # Orientation -> whether rows and columns change places first, then whether rows, and
 # columns, are read from the end: CIPA DC-008 (EXIF 2.32), tag 274.
 _TURNS = {
@@ -26,10 +28,8 @@ _SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
 def orientation(data: bytes) -> int:
     """Return the orientation of an image.
 
-    TIFF's own tag is none of these: every decoder turns its pixels.
-
     Args:
-        data: Content of an image file.
+        data: Content of a JPEG, PNG, WebP or TIFF file; others have no such tag.
 
     Returns:
         1 to 8 as EXIF counts; 1, as stored, where there is no tag or a damaged one.
@@ -45,7 +45,7 @@ def orientation(data: bytes) -> int:
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         blocks = _webp_blocks(data)
     else:
-        return 1
+        blocks = iter([data])  # a TIFF file is built as an EXIF block is
     return _orientation_of(next(blocks, b""))
 
 
@@ -116,12 +116,9 @@ def _jpeg_blocks(data: bytes) -> Iterator[bytes]:
 
 
 def _png_blocks(data: bytes) -> Iterator[bytes]:
-    at = 8
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"eXIf":
-            yield data[at + 8 : at + 8 + length]
-        at += 12 + length
+    for name, start, end in png_chunks(data):
+        if name == b"eXIf":
+            yield data[start + 8 : end - 4]
 
 
 def _webp_blocks(data: bytes) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from keras_frm.files import read_bytes, unreadable, warn_of_data
-from keras_frm.images.header import ImageHeader, read_header
+from keras_frm.images.header import ImageHeader, png_chunks, read_header
 from keras_frm.images.orientation import orientation, turned
 from keras_frm.images.tiff import read_tiff_header, without_orientation
 
@@ -55,7 +55,7 @@ def read_image(path: str | Path, *, upright: bool = False) -> np.ndarray:
     # OpenCV turns other formats in other versions: here one rule holds for all.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # (H, W, 3)
+        bgr = cv2.imdecode(np.frombuffer(_still(data), np.uint8), flags)  # (H, W, 3)
     except cv2.error as error:
         raise unreadable(path, error.err) from error
     if bgr is None:
@@ -95,6 +95,19 @@ def _checked_tiff(path: str | Path, data: bytes) -> bytes:
     if tiff.has_pages:
         warn_of_data("A TIFF file has several pages; the first is read.", path)
     return without_orientation(data, tiff)
+
+
+def _still(data: bytes) -> bytes:
+    """Return an animated PNG as readers of plain PNG see it.
+
+    OpenCV 5 gives the animation's first frame, which may be another picture.
+    """
+    for name, start, end in png_chunks(data) if data[1:4] == b"PNG" else ():
+        if name == b"acTL":
+            return data[:start] + data[end:]
+        if name == b"IDAT":
+            break
+    return data
 
 
 def _checked_header(path: str | Path, data: bytes) -> ImageHeader:
