@@ -43,7 +43,7 @@ def read_header(data: bytes) -> ImageHeader | None:
 
     Example:
     >>> read_header(b"BM" + bytes(12) + b"\x28\0\0\0" + b"\5\0\0\0" + b"\7\0\0\0")
-    ImageHeader(kind='BMP', height=7, width=5, complete=True)
+    ImageHeader(kind='BMP', height=7, width=5, complete=True, bits=8)
     >>> read_header(b"GIF89a") is None
     True
     """
