@@ -92,18 +92,6 @@ def shrunk_ranges(graph):
     return rebuild(graph, dict(list(small.items())[1:]))
 
 
-def wrong_zero_point(graph):
-    """Return the graph with one tensor moved by a third of its range."""
-    # Not the one before the LayerNormalization, which takes a shift out again.
-    layer = graph.get_layer("first.activation.range")
-    low, high = (float(end) for end in layer.ends())
-
-    def moved(x):
-        return keras.ops.add(layer(x), np.float32((high - low) / 3))
-
-    return rebuild(graph, {layer: moved})
-
-
 def permuted_channels(graph):
     """Return the graph with the classes of the last convolution in another order."""
     layer = graph.get_layer("classifier")
@@ -122,7 +110,6 @@ def swapped_colours(graph):
     [
         (shrunk_ranges, "int8"),
         (shrunk_ranges, "int8_full"),
-        (wrong_zero_point, "int8"),
         (permuted_channels, "int8"),
         (permuted_channels, "int8_full"),
         (swapped_colours, "int8"),

@@ -586,6 +586,7 @@ def test_float16_scales_the_loss_by_itself():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy):
+    keras.utils.set_random_seed(0)
     images, labels = batch()
     model = toy_model(dtype=policy)
     exact = toy_model()

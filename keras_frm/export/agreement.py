@@ -76,7 +76,7 @@ def sure_agreement(masks: np.ndarray, logits: np.ndarray) -> float:
         logits: (B, H, W, C) logits of the Keras model.
 
     Example:
-    >>> logits = np.array([[[[5.0, 0], [0.1, 0], [0, 4], [0, 0.2]]]])
+    >>> logits = np.array([[[[5.0, 0], [0.1, 0], [0, 4], [0, 0.1]]]])
     >>> sure_agreement(np.array([[[0, 1, 1, 0]]]), logits)
     1.0
     >>> sure_agreement(np.array([[[0, 0, 0, 0]]]), logits)
