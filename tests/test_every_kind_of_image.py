@@ -23,11 +23,11 @@ SIZE = (32, 48)
 
 # 24x16 pixels with arithmetic coding, by cjpeg of libjpeg-turbo: Pillow writes none.
 _ARITHMETIC = base64.b85decode(
-    "|JeWF01!$>Nk#wx0RR9200961|JwjV00IF40RaI50RaI50s;a81OoyB0s;jD1Oo&H1qKEN1qKEN2MGu"
-    "U2MGrT1_%oX2?`1d3JL}Y3k(Yi3<(Mf3jf;xLjeK;0s;a81p@;G3I_%U3JMAe3JMAe3JMAe3JMAe3JM"
-    "Ae3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JU+p01*fP5C9kh0TBQK5di}c0sqVZ3IGrg1pyEd1^?Or3<"
-    "CiG0ucid06zf#0PNwrn@|T?<Bww_GwS4@jpp?rVfN$aPX6Y+-{ax~#^30wag;!dOE&{t#?Jo$8OT?lT"
-    "+d>A?z7=$f{f-2TP@*HY8ROt4^OSBokfg(NJ<?*H7|-^S(rTwHKdx)dS>Qb(mzkb_W#)"
+    "|JeWF01!$>Nk#wx0RR9200961|JwjV00IF40RaI50RaI50s;a81OoyB0s;jD1Oo&H1qKEN1qKEN2MGuU"
+    "2MGrT1_%oX2?`1d3JL}Y3k(Yi3<(Mf3jf;xLjeK;0s;a81p@;G3I_%U3JMAe3JMAe3JMAe3JMAe3JMAe"
+    "3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JMAe3JU+p01*fP5C9kh0TBQK5di}c0sqVZ3IGrg1pyEd1^?Or"
+    "3<CiG0ucid06zf#0PNwrn@|T?<Bww_GwS4@jpp?rVfN$aPX6Y+-{ax~#^30wag;!dOE&{t#?Jo$8OT?l"
+    "T+d>A?z7=$f{f-2TP@*HY8ROt4^OSBokfg(NJ<?*H7|-^S(rTwHKdx)dS>Qb(mzkb_W#)"
 )
 
 
