@@ -16,6 +16,7 @@ from tiny import toy_model
 
 from keras_frm import __version__
 from keras_frm.cli.demo import remove_older_demo
+from keras_frm.files import write_png
 from keras_frm.images.reading import read_image
 from keras_frm.labels import CAMVID
 from keras_frm.layers.backbones.van import VAN_VARIANTS
@@ -688,6 +689,24 @@ def test_predict_a_video(trained, tmp_path):
     assert target.name == "drive_overlay.mp4"
     capture = cv2.VideoCapture(str(target))
     assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
+
+
+def test_predict_goes_on_past_what_cannot_be_read(trained, tmp_path):
+    source, out = tmp_path / "photos", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.png", "c.png"):
+        write_png(source / name, np.zeros((64, 64, 3), np.uint8))
+    (source / "b.png").write_bytes(b"")
+    (source / "._a.png").write_bytes(b"Mac OS X")  # of a system, not of a camera
+    done = keras_frm("predict", trained[0], source, "--out", out)
+    assert done.code == 1
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a_overlay.png",
+        "c_overlay.png",
+    ]
+    assert "2 overlays are in" in done.out
+    assert str(source / "b.png") in done.err
+    assert "1 of 3 images could not be read" in done.err
 
 
 def test_predict_with_a_mistake(trained, tmp_path):

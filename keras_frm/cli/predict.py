@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import at_least_one_pixel
-from keras_frm.cli.trained import note_numbers, remedies
+from keras_frm.cli.trained import note, note_numbers, remedies
 from keras_frm.progress import progress_bar
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -130,7 +130,9 @@ def _segmenter(network, size) -> Callable:
 def _image_files(source):
     if not source.is_dir():
         return [source]
-    files = sorted(p for p in source.iterdir() if p.suffix.lower() in _IMAGES)
+    from keras_frm.images.finding import find_files
+
+    files = find_files(source, _IMAGES, deep=False)
     if not files:
         raise FileNotFoundError(
             f"{source} holds no image; known endings are {', '.join(_IMAGES)}."
@@ -145,20 +147,38 @@ def _image_files(source):
 
 
 def _predict_images(files, out, segment, labels, masks):
-    from keras_frm.files import write_png
+    """Write overlays of images; of several, what cannot be read is named and left out.
+
+    Raises:
+        DataError: The only image cannot be read.
+        typer.Exit: Of several images some could not; the code is 1.
+    """
+    from keras_frm.files import DataError, write_png
     from keras_frm.images.reading import read_image
     from keras_frm.runtime.draw import overlay_with_legend
 
+    unread = 0
     with progress_bar("predicting") as progress:
         for done, file in enumerate(files, 1):
-            image = read_image(file, upright=True)
+            try:
+                image = read_image(file, upright=True)
+            except DataError as error:
+                if len(files) == 1:
+                    raise
+                unread += 1
+                note(f"keras-frm: {error}")
+                progress(done, len(files))
+                continue
             mask = segment(image)
             picture = overlay_with_legend(image, mask, labels)
             write_png(out / f"{file.stem}_overlay.png", picture)
             if masks:
                 write_png(out / f"{file.stem}_mask.png", mask)
             progress(done, len(files))
-    print(f"{len(files)} overlays are in {out}")
+    print(f"{len(files) - unread} overlays are in {out}")
+    if unread:
+        note(f"keras-frm: {unread} of {len(files)} images could not be read")
+        raise typer.Exit(1)
 
 
 def _predict_video(source, out, segment, labels):
