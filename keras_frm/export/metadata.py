@@ -9,7 +9,7 @@ import numpy as np
 from keras_frm import __version__
 from keras_frm.export.request import ExportRequest
 from keras_frm.labels import LabelSet, numbered_labels
-from keras_frm.presets import Preset, preset
+from keras_frm.models.own_preset import own_labels
 from keras_frm.runtime.file_metadata import FileMetadata
 
 
@@ -32,7 +32,7 @@ def metadata_of(
     Raises:
         ValueError: The labels have another number of classes.
     """
-    labels = labels or _labels_of(model, num_classes)
+    labels = labels or own_labels(model) or numbered_labels(num_classes)
     if labels.num_classes != num_classes:
         raise ValueError(
             f"The labels '{labels.name}' have {labels.num_classes} classes; the model "
@@ -48,16 +48,6 @@ def metadata_of(
         provenance={**_provenance(model), **(provenance or {})},
         input_dtype=request.target.input_dtype,
     )
-
-
-def _labels_of(model, count):
-    """Return the labels of a model's preset, numbers where it has none."""
-    given = getattr(model, "preset", None)
-    if isinstance(given, str):
-        given = preset(given)
-    if isinstance(given, Preset) and given.labels.num_classes == count:
-        return given.labels
-    return numbered_labels(count)
 
 
 def _provenance(model):
