@@ -111,6 +111,7 @@ def test_with_model_a_run_folder_is_a_folder(here, run_folder):
         ((), "No model is given"),
         (("a.png",), "No model is given"),
         (("pictures", "a.png"), "pictures is no run folder"),
+        (("runs/mien", "a.png"), "there is nothing at runs/mien"),
         (("model.tflite",), "Nothing to segment is given beside the model model.tfl"),
         (("--model", "model.tflite"), "Nothing to segment"),
         (("model.tflite", "other.tflite", "a.png"), "2 models are given"),

@@ -22,10 +22,6 @@ from keras_frm.files import data_error
 # TensorFlow's start-up notices are not for the person at the command line.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Nor what decoders say of each damaged frame; of a damaged video we say one line.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
 # What shells expect of a process that SIGINT ended: 128 + 2.
 INTERRUPTED = 130
 

@@ -19,7 +19,7 @@ def predict(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MODEL SOURCE...",
+            metavar="MODEL SOURCE",
             help="A run, .keras or .tflite; then images, folders, patterns, videos, "
             "camera, camera:1, rtsp:// or http:// streams.",
             show_default=False,

@@ -28,6 +28,7 @@ def split_model(
         model: What `--model` names; the arguments then hold no model file.
 
     Raises:
+        FileNotFoundError: The model is not there.
         ValueError: No model or several are given, or nothing beside the model.
     """
     if model is None:
@@ -36,17 +37,19 @@ def split_model(
         found = [text for text in arguments if _ends_with(text, _MODELS)]
         found.insert(0, str(model))
     if not found:
-        folders = [text for text in arguments if os.path.isdir(text)]
-        others = f"; {folders[0]} is no run folder" if folders else ""
+        told = [_is_no_model(text) for text in arguments]
+        reason = next(("; " + text for text in told if text), "")
         raise ValueError(
             "No model is given: name a run folder, a .keras or a .tflite file, or pass "
-            f"--model{others}."
+            f"--model{reason}."
         )
     if len(found) > 1:
         raise ValueError(
             f"{len(found)} models are given: {', '.join(found)}. Name one; with "
             "--model, run folders are taken as folders of images."
         )
+    if not os.path.exists(found[0]):
+        raise FileNotFoundError(f"There is no model file '{found[0]}'.")
     rest = tuple(text for text in arguments if model is not None or text != found[0])
     if not rest:
         raise ValueError(
@@ -100,6 +103,16 @@ def find_sources(arguments: Iterable[str], out: Path) -> list[Source]:
 
 def _is_model(text):
     return _ends_with(text, _MODELS) or (os.path.isdir(text) and is_run_folder(text))
+
+
+def _is_no_model(text):
+    """Say why an argument that may be meant as one is no model; None for others."""
+    if os.path.isdir(text):
+        return f"{text} is no run folder"
+    is_source = is_stream(text) or glob.has_magic(text) or text.startswith("camera")
+    if is_source or text.isdecimal() or os.path.exists(text):
+        return None
+    return f"there is nothing at {shown(text)}"
 
 
 def _camera_index(text: str) -> int | None:
