@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 
-import cv2
 import numpy as np
 import pytest
 from data_files import write_folder, write_image, write_mask
@@ -16,7 +15,6 @@ from tiny import toy_model
 
 from keras_frm import __version__
 from keras_frm.cli.demo import remove_older_demo
-from keras_frm.files import write_png
 from keras_frm.images.reading import read_image
 from keras_frm.labels import CAMVID
 from keras_frm.layers.backbones.van import VAN_VARIANTS
@@ -637,98 +635,6 @@ def test_model_that_cannot_be_loaded(command, camvid, tmp_path):
         model.write_bytes(damaged)
         line = keras_frm(command, model, *source, *rest).only_line
         assert str(model) in line
-
-
-# === predict ===
-
-
-def test_predict_a_folder_with_masks(trained, camvid, tmp_path):
-    done = keras_frm(
-        *("predict", trained[0], camvid / "val", "--out", tmp_path, "--masks")
-    )
-    assert done.code == 0, done.err
-    assert len(list(tmp_path.glob("*_overlay.png"))) == 4
-    network, _ = load_trained(trained[0])
-    image = np.array(Image.open(camvid / "val" / "2.png"))
-    expected = np.argmax(network(image[None])[0], -1)
-    mask = np.array(Image.open(tmp_path / "2_mask.png"))
-    assert (mask == expected).mean() > 0.999
-    with Image.open(tmp_path / "2_overlay.png") as overlay:
-        assert overlay.width >= 48
-        assert overlay.height >= 36
-
-
-def test_predict_one_image_at_another_size(trained, camvid, tmp_path):
-    done = keras_frm(
-        *("predict", trained[0], camvid / "val" / "0.png", "--out", tmp_path),
-        *("--resize", 32, 64, "--masks"),
-    )
-    assert done.code == 0, done.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "0_mask.png",
-        "0_overlay.png",
-    ]
-    with Image.open(tmp_path / "0_mask.png") as mask:
-        assert mask.size == (48, 36)
-
-
-def write_video(path, count=5):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (48, 32))
-    for n in range(count):
-        writer.write(np.full((32, 48, 3), 40 * n, np.uint8))
-    writer.release()
-    return path
-
-
-def test_predict_a_video(trained, tmp_path):
-    video = write_video(tmp_path / "drive.avi")
-    done = keras_frm("predict", trained[0], video, "--out", tmp_path / "out")
-    assert done.code == 0, done.err
-    assert "5 frames" in done.out
-    (target,) = (tmp_path / "out").iterdir()
-    assert target.name == "drive_overlay.mp4"
-    capture = cv2.VideoCapture(str(target))
-    assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
-
-
-def test_predict_goes_on_past_what_cannot_be_read(trained, tmp_path):
-    source, out = tmp_path / "photos", tmp_path / "out"
-    source.mkdir()
-    for name in ("a.png", "c.png"):
-        write_png(source / name, np.zeros((64, 64, 3), np.uint8))
-    (source / "b.png").write_bytes(b"")
-    (source / "._a.png").write_bytes(b"Mac OS X")  # of a system, not of a camera
-    done = keras_frm("predict", trained[0], source, "--out", out)
-    assert done.code == 1
-    assert sorted(path.name for path in out.iterdir()) == [
-        "a_overlay.png",
-        "c_overlay.png",
-    ]
-    assert "2 overlays are in" in done.out
-    assert str(source / "b.png") in done.err
-    assert "1 of 3 images could not be read" in done.err
-
-
-def test_predict_with_a_mistake(trained, tmp_path):
-    folder, out = trained[0], tmp_path / "out"
-
-    def line(*arguments):
-        return keras_frm("predict", *arguments, "--out", out).line
-
-    assert "/nowhere" in line(folder, "/nowhere")
-    (tmp_path / "none").mkdir()
-    assert "holds no image" in line(folder, tmp_path / "none")
-    image = tmp_path / "broken.png"
-    image.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
-    assert str(image) in line(folder, image)
-    video = tmp_path / "broken.mp4"
-    video.write_bytes(b"no video")
-    assert str(video) in line(folder, video)
-    good = write_image(tmp_path / "good.png", SIZE)
-    alone = tmp_path / "alone.keras"
-    shutil.copy(folder / "best.keras", alone)
-    assert "11 classes" in line(alone, good, "--preset", "cityscapes")
-    assert not out.exists()
 
 
 # === check-data ===

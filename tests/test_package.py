@@ -132,10 +132,12 @@ def test_api_without_the_train_extra(module):
     [
         (_TRAIN_EXTRA, ["profile"]),
         (_TRAIN_EXTRA, ["train", "--data", "/nowhere"]),
-        (_TRAIN_EXTRA, ["predict", "run", "."]),
+        (_TRAIN_EXTRA, ["predict", "model.keras", "camera"]),
     ],
 )
-def test_command_without_the_train_extra(blocked, arguments):
+def test_command_without_the_train_extra(blocked, arguments, tmp_path, monkeypatch):
+    (tmp_path / "model.keras").touch()
+    monkeypatch.chdir(tmp_path)
     script = _BLOCK.format(blocked=blocked) + "from keras_frm.cli import main; main()"
     done = run(script, *arguments)
     (line,) = lines(done.stderr)

@@ -3,6 +3,11 @@
 import os
 import sys
 
+# Of a damaged video or a camera that is not there the commands say one line; OpenCV
+# says more of each frame, and reads this when it is loaded.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 def main() -> None:
     """Run the command line; an error is one line and a non-zero exit."""

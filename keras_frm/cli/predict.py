@@ -1,24 +1,33 @@
-"""`keras-frm predict`: overlays of images, a folder, a video or a camera."""
+"""`keras-frm predict`: overlays of images, folders, videos, cameras and streams."""
 
-from collections.abc import Callable
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from keras_frm.cli.options import at_least_one_pixel
+from keras_frm.cli.results import check_targets
+from keras_frm.cli.sources import find_sources, split_model
 from keras_frm.cli.trained import note, note_numbers, remedies
 from keras_frm.progress import progress_bar
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Run folder, .keras or .tflite.")],
-    source: Annotated[
-        Path, typer.Argument(help="An image, a folder, a video, camera or camera:1.")
-    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL SOURCE",
+            help="A run, .keras or .tflite; then images, folders, patterns, videos, "
+            "camera, camera:1, rtsp:// or http:// streams.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The model, if no argument is it.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the overlays.")] = Path(
         "predictions"
     ),
@@ -40,35 +49,35 @@ def predict(
         int | None, typer.Option(help="Threads of a .tflite file.", min=1)
     ] = None,
 ) -> None:
-    """Segment images, a video or a camera and write overlays with a legend."""
-    camera = _camera_index(source)
-    if camera is None and not source.exists():
-        raise FileNotFoundError(f"There is no image, folder or video at {source}.")
-    if model.suffix.lower() == ".tflite":
+    """Segment images, videos or a camera and write overlays with a legend."""
+    chosen, given = split_model(arguments or [], model)
+    sources = find_sources(given, out)
+    check_targets(sources, masks)
+    if chosen.suffix.lower() == ".tflite":
         if resize is not None:
             raise ValueError("--resize does not fit a .tflite file: its size is fixed.")
-        segment, labels = _device_segmenter(model, preset, threads)
+        segment, labels = _device_segmenter(chosen, preset, threads)
     else:
         if threads is not None:
             raise ValueError("--threads is for .tflite files only.")
-        segment, labels = _trained_segmenter(model, preset, resize)
-    note_numbers(model, labels)
-    if camera is not None:
-        _predict_camera(camera, out, segment, labels)
-    elif source.suffix.lower() in _VIDEOS:
-        _predict_video(source, out, segment, labels)
-    else:
-        _predict_images(_image_files(source), out, segment, labels, masks)
+        segment, labels = _trained_segmenter(chosen, preset, resize)
+    note_numbers(chosen, labels)
 
-
-def _camera_index(source: Path) -> int | None:
-    """Return the index that `camera` or `camera:1` names, None for files."""
-    name, _, index = str(source).partition(":")
-    if name != "camera" or source.exists():
-        return None
-    if index and not (index.isascii() and index.isdecimal() and len(index) < 4):
-        raise ValueError(f"'{source}' names no camera; write camera or camera:1.")
-    return int(index or 0)
+    failures: list[Exception] = []
+    going_on = functools.partial(_going_on, failures, alone=len(sources) == 1)
+    images = [source for source in sources if source.is_image]
+    if images:
+        _predict_images(images, out, segment, labels, masks, going_on)
+    for source in sources[len(images) :]:
+        predict_moving = _predict_live if source.is_live else _predict_video
+        with going_on():
+            predict_moving(source.read, source.overlay, segment, labels)
+    if failures:
+        counted = f"{len(failures)} of {len(sources)}"
+        only_images = len(images) == len(sources)
+        what = "images could not be read" if only_images else "sources are not whole"
+        note(f"keras-frm: {counted} {what}")
+        raise typer.Exit(1)
 
 
 def _device_segmenter(model: Path, preset: str | None, threads: int | None):
@@ -127,65 +136,44 @@ def _segmenter(network, size) -> Callable:
     )
 
 
-def _image_files(source):
-    if not source.is_dir():
-        return [source]
-    from keras_frm.images.finding import find_files
+@contextlib.contextmanager
+def _going_on(failures: list[Exception], alone: bool) -> Iterator[None]:
+    """Note what cannot be read and go on; an error of the only source is raised."""
+    from keras_frm.files import DataError
 
-    files = find_files(source, _IMAGES, deep=False)
-    if not files:
-        raise FileNotFoundError(
-            f"{source} holds no image; known endings are {', '.join(_IMAGES)}."
-        )
-    doubled = {p.stem for p in files if sum(p.stem == q.stem for q in files) > 1}
-    if doubled:
-        raise ValueError(
-            f"{source} holds several images named {', '.join(sorted(doubled))}; their "
-            "overlays would overwrite each other. Rename them."
-        )
-    return files
+    try:
+        yield
+    except (DataError, FileNotFoundError) as error:
+        if alone:
+            raise
+        failures.append(error)
+        note(f"keras-frm: {error}")
 
 
-def _predict_images(files, out, segment, labels, masks):
-    """Write overlays of images; of several, what cannot be read is named and left out.
-
-    Raises:
-        DataError: The only image cannot be read.
-        typer.Exit: Of several images some could not; the code is 1.
-    """
-    from keras_frm.files import DataError, write_png
+def _predict_images(sources, out, segment, labels, masks, going_on):
+    """Write overlays of images, and their masks if wanted."""
+    from keras_frm.files import write_png
     from keras_frm.images.reading import read_image
     from keras_frm.runtime.draw import overlay_with_legend
 
-    unread = 0
+    written = 0
     with progress_bar("predicting") as progress:
-        for done, file in enumerate(files, 1):
-            try:
-                image = read_image(file, upright=True)
-            except DataError as error:
-                if len(files) == 1:
-                    raise
-                unread += 1
-                note(f"keras-frm: {error}")
-                progress(done, len(files))
-                continue
-            mask = segment(image)
-            picture = overlay_with_legend(image, mask, labels)
-            write_png(out / f"{file.stem}_overlay.png", picture)
-            if masks:
-                write_png(out / f"{file.stem}_mask.png", mask)
-            progress(done, len(files))
-    print(f"{len(files) - unread} overlays are in {out}")
-    if unread:
-        note(f"keras-frm: {unread} of {len(files)} images could not be read")
-        raise typer.Exit(1)
+        for done, source in enumerate(sources, 1):
+            with going_on():
+                image = read_image(source.read, upright=True)
+                mask = segment(image)
+                write_png(source.overlay, overlay_with_legend(image, mask, labels))
+                if masks:
+                    write_png(source.mask, mask)
+                written += 1
+            progress(done, len(sources))
+    print(f"{written} overlays are in {out}")
 
 
-def _predict_video(source, out, segment, labels):
+def _predict_video(source, target, segment, labels):
     from keras_frm.runtime.draw import overlay_with_legend
     from keras_frm.runtime.video import annotate_video
 
-    target = out / f"{source.stem}_overlay.mp4"
     with progress_bar("predicting") as progress:
         count = annotate_video(
             source,
@@ -196,7 +184,7 @@ def _predict_video(source, out, segment, labels):
     print(f"{count} frames are in {target}")
 
 
-def _predict_camera(index, out, segment, labels):
+def _predict_live(source, target, segment, labels):
     """Show the overlays of a camera, or write them where nothing can show them."""
     from keras_frm.runtime.draw import overlay_with_legend
     from keras_frm.runtime.live import NoDisplayError, run_live, window
@@ -207,10 +195,9 @@ def _predict_camera(index, out, segment, labels):
 
     try:
         with window("keras-frm: q or Esc ends") as show:
-            count = run_live(frames(index), annotate, show, drop=True)
+            count = run_live(frames(source), annotate, show, drop=True)
         print(f"{count} frames were shown")
     except NoDisplayError as error:
-        target = out / f"camera_{index}_overlay.mp4"
         print(f"{error} Recording to {target} until Ctrl-C.")
-        count = annotate_video(index, target, annotate)
+        count = annotate_video(source, target, annotate)
         print(f"{count} frames are in {target}")

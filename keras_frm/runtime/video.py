@@ -2,38 +2,45 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from keras_frm.files import replacing
+from keras_frm.files import DataError, replacing
+from keras_frm.runtime.capture import is_stream, open_capture, shown
+from keras_frm.runtime.frame_times import Timeline, frame_rate
+from keras_frm.runtime.live import NewestFrame
+from keras_frm.runtime.video_end import IncompleteVideoError, check_complete
 
 # Codecs that OpenCV's wheels can write without further software.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
-# For sources that do not tell their frame rate, as many cameras do not.
-_DEFAULT_FPS = 25.0
+# Reads of a file that may fail one after another before that is its end.
+_PATIENCE = 300
 
 
 def frames(source: str | Path | int) -> Iterator[np.ndarray]:
-    """Read a video or a camera; one frame is in memory at a time.
+    """Read a video, a camera or a stream; one frame is in memory at a time.
 
-    The source is opened at once, so that errors come before the first frame.
+    The source is opened at once, so that errors come before the first frame. A frame
+    of a file that cannot be decoded is passed over.
 
     Args:
-        source: A video file, or the index of a camera.
+        source: A video file, the index of a camera, or the address of a stream.
 
     Returns:
         Iterator of frames (H, W, 3) uint8 RGB; a camera's has no end. It closes the
-        source at the end and when it is closed.
+        source at the end and when it is closed. Behind the last frame of a file that
+        ends early, or of which some were passed over, it raises IncompleteVideoError.
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ValueError: If the file is not a video, or the camera does not open.
+        ValueError: If the file is not a video, or the camera or stream does not open.
     """
-    return _read(_open(source))
+    return (frame for frame, _ in _read(open_capture(source), source))
 
 
 @contextlib.contextmanager
@@ -113,75 +120,118 @@ def annotate_video(
 ) -> int:
     """Change every frame of a video and write the result.
 
-    A camera is recorded until Ctrl-C (KeyboardInterrupt), which ends the video in
-    order; on a file Ctrl-C leaves no result.
+    The result has a constant rate, and each picture less than one frame off its time:
+    of a source whose rate varies, frames are repeated or left out. A camera, or a
+    stream without an end, is recorded until Ctrl-C (KeyboardInterrupt), which ends the
+    video in order; its frames have the times at which they came, those that come while
+    one is annotated are left out, and pictures are repeated until the next is there.
+    On a file Ctrl-C leaves no result.
 
     Args:
-        source: A video file, or the index of a camera.
+        source: A video file, the index of a camera, or the address of a stream.
         target: The video to write, `.mp4` or `.avi`.
         annotate: Maps a frame (H, W, 3) uint8 RGB to a frame of any one size.
-        progress: Called with the frames done and their total, None if unknown.
+        progress: Called with the frames read and their total, None if unknown.
 
     Returns:
-        Number of frames.
+        Number of frames of the result.
 
     Raises:
         FileNotFoundError: If the source is missing.
+        IncompleteVideoError: If the source ends early or some of it cannot be decoded.
+            The result of what could be read is there.
         ValueError: If the source cannot be read, holds no frame, or is the target, or
             the result cannot be written.
     """
-    if not isinstance(source, int) and Path(source).resolve() == Path(target).resolve():
+    path = _file(source)
+    if path is not None and path.resolve() == Path(target).resolve():
         raise ValueError(f"Source and target are both '{target}'; name another target.")
-    capture = _open(source)
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    fps = fps if 1 <= fps <= 1000 else _DEFAULT_FPS
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    total = total if total > 0 else None
-    done = 0
-    with contextlib.closing(_read(capture)) as originals:
-        pictures = map(annotate, originals)
+    capture = open_capture(source)
+    fps, total = frame_rate(capture, path), _told_frames(capture)
+    is_live = path is None and total is None
+    done, incomplete = 0, None
+    with contextlib.ExitStack() as stack:
+        timed = _read(capture, source)
+        if is_live:
+            timed = stack.enter_context(NewestFrame(_by_the_clock(timed)))
+        else:
+            stack.callback(timed.close)
+        pictures = _on_time(timed, fps, annotate, progress, total)
         first = next(pictures, None)
         if first is None:
-            raise ValueError(f"'{source}' holds no frame that can be read.")
+            raise DataError(
+                f"'{shown(source)}' holds no frame that can be read.", source
+            )
         with write_video(target, fps, first.shape[:2]) as write:
             try:
                 for picture in itertools.chain([first], pictures):
                     write(picture)
                     done += 1
-                    if progress is not None:
-                        progress(done, total)
             except KeyboardInterrupt:
-                if not isinstance(source, int):
+                if not is_live:
                     raise
+            except IncompleteVideoError as error:
+                incomplete = error
+    if incomplete is not None:
+        raise IncompleteVideoError(
+            f"{incomplete} What could be read is in '{target}'.", path
+        ) from incomplete
     return done
 
 
-def _open(source: str | Path | int) -> cv2.VideoCapture:
-    """Open a video file or a camera."""
-    if isinstance(source, int):
-        capture = cv2.VideoCapture(source)
-        if not capture.isOpened():
-            raise ValueError(f"Camera {source} does not open; is it there and free?")
-        return capture
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no video file '{path}'.")
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise ValueError(f"'{path}' is not a video that OpenCV can read.")
-    return capture
+def _on_time(
+    timed: Iterable[tuple[np.ndarray, float]], fps, annotate, progress, total
+) -> Iterator[np.ndarray]:
+    """Yield annotated frames at a constant rate."""
+    line = Timeline(fps)
+    picture = None
+    for read, (frame, seconds) in enumerate(timed, 1):
+        copies = line.copies_before(seconds)
+        if copies is not None:
+            yield from itertools.repeat(picture, copies)
+            picture = annotate(frame)
+            yield picture
+        if progress is not None:
+            progress(read, total)
 
 
-def _read(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    """Yield the frames as RGB and close the capture."""
+def _by_the_clock(timed) -> Iterator[tuple[np.ndarray, float]]:
+    """Give frames the time at which they come, in seconds: cameras tell none."""
+    with contextlib.closing(timed):
+        for frame, _ in timed:
+            yield frame, time.monotonic()
+
+
+def _read(capture: cv2.VideoCapture, source) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield the frames as RGB with their times in seconds, and close the capture."""
+    path, total = _file(source), _told_frames(capture)
+    patience = 0 if path is None else _PATIENCE
+    read = gaps = failed = 0
     try:
-        while True:
-            read, frame = capture.read()
-            if not read:
-                return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # (H, W, 3)
+        while failed <= patience:
+            is_read, frame = capture.read()
+            if not is_read:
+                failed += 1
+                continue
+            gaps += failed > 0
+            failed = 0
+            read += 1
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), seconds  # (H, W, 3)
     finally:
         capture.release()
+    if path is not None and read:
+        check_complete(path, read, total, gaps)
+
+
+def _file(source) -> Path | None:
+    """Return the file of a source; None for a camera or a stream."""
+    return None if isinstance(source, int) or is_stream(source) else Path(source)
+
+
+def _told_frames(capture) -> int | None:
+    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return total if total > 0 else None
 
 
 def _bgr_of_even_size(frame: np.ndarray) -> np.ndarray:

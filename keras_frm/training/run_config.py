@@ -12,6 +12,24 @@ from keras_frm.errors import ArgumentError
 from keras_frm.labels import LabelSet
 
 CONFIG = "config.json"
+BEST = "best.keras"
+FINAL = "final.keras"  # the best, after what may follow a training
+LAST = "last.keras"
+
+
+def is_run_folder(path: str | os.PathLike) -> bool:
+    """Tell whether a training left a folder behind: its models or its settings.
+
+    Args:
+        path: A folder, a file, or nothing at all.
+    """
+    path = Path(path)
+    if any((path / name).is_file() for name in (FINAL, BEST, LAST)):
+        return True
+    try:
+        return "labels" in load_settings(path)
+    except ValueError:  # of another program
+        return False
 
 
 def load_settings(path: str | os.PathLike) -> dict:

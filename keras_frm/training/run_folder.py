@@ -20,16 +20,16 @@ from keras_frm.training.agreement import Agreement
 from keras_frm.training.checkpoint import has_checkpoint
 from keras_frm.training.distribution import Distribution, WorkerLostError
 from keras_frm.training.run_config import (
+    BEST,
     CONFIG,
+    FINAL,
+    LAST,
     load_labels,
     load_settings,
 )
 from keras_frm.training.settings import check_same_settings
 
 LOG = "log.csv"
-BEST = "best.keras"
-FINAL = "final.keras"  # the best, after what may follow a training
-LAST = "last.keras"
 
 
 @contextlib.contextmanager
