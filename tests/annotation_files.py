@@ -1,0 +1,94 @@
+"""Annotation files of every format in a few lines, for the tests of masks."""
+
+import base64
+import json
+
+import numpy as np
+from data_files import write_image
+
+from keras_frm.files import write_png
+
+SIZE = (12, 16)  # height, width of every image
+
+
+def ring(left, top, right, bottom):
+    """Return a rectangle as COCO writes a polygon."""
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def coco(path, shapes, names=("car", "road"), files=("a.png",), **changes):
+    """Write COCO instances: id n + 1 is category n, id n is image n.
+
+    Args:
+        shapes: (category id, segmentation) of image 0, or whole annotations.
+    """
+    content = {
+        "images": [
+            {"id": n, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+            for n, name in enumerate(files)
+        ],
+        "categories": [{"id": n + 1, "name": name} for n, name in enumerate(names)],
+        "annotations": [
+            given
+            if isinstance(given, dict)
+            else {
+                "id": 10 + n,
+                "image_id": 0,
+                "category_id": given[0],
+                "segmentation": given[1],
+            }
+            for n, given in enumerate(shapes)
+        ],
+        **changes,
+    }
+    return written(path, json.dumps(content))
+
+
+def labelme(path, shapes, image="a.png", size=SIZE, **changes):
+    """Write a file of LabelMe; a shape is (label, type, points) or a whole one."""
+    content = {
+        "version": "5.5.0",
+        "imagePath": image,
+        "imageHeight": size[0],
+        "imageWidth": size[1],
+        "imageData": None,
+        "shapes": [
+            given
+            if not isinstance(given, tuple)
+            else dict(zip(("label", "shape_type", "points"), given, strict=True))
+            for given in shapes
+        ],
+        **changes,
+    }
+    return written(path, json.dumps(content))
+
+
+def labelme_mask(label, points, bitmap, folder):
+    """Return a shape that was painted: a PNG file in base64."""
+    write_png(folder / "shape.png", np.asarray(bitmap, np.uint8))
+    data = (folder / "shape.png").read_bytes()
+    (folder / "shape.png").unlink()
+    text = base64.b64encode(data).decode()
+    return {"label": label, "shape_type": "mask", "points": points, "mask": text}
+
+
+def cvat(path, shapes, labels=("road", "car"), name="a.png", size=SIZE, start=""):
+    """Write CVAT for images 1.1; the shapes are XML elements."""
+    names = "".join(f"<label><name>{label}</name></label>" for label in labels)
+    return written(
+        path,
+        f'<?xml version="1.0" encoding="utf-8"?>\n{start}<annotations>'
+        f"<version>1.1</version><meta><job><labels>{names}</labels></job></meta>"
+        f'<image id="0" name="{name}" width="{size[1]}" height="{size[0]}">'
+        f"{''.join(shapes)}</image></annotations>",
+    )
+
+
+def written(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def image(folder, name="a.png", size=SIZE, value=100):
+    return write_image(folder / name, size, value)
