@@ -259,6 +259,19 @@ def test_labelme_masks_are_named_as_the_json(tmp_path, out):
     assert len(find_pairs(out, "train").pairs) == 2
 
 
+def test_labelme_takes_no_image_of_another_folder(tmp_path, out):
+    shapes = [("car", "rectangle", [[0, 0], [2, 2]])]
+    for name in ("labels/a.json", "labels/cam1/a.json", "labels/cam1/b.json"):
+        labelme(tmp_path / name, shapes, image="a.png")
+    image(tmp_path / "photos", value=1)
+    image(tmp_path / "photos/cam1", value=2)
+    image(tmp_path / "photos/cam1", "b.png", value=3)
+    converted(tmp_path / "labels", out, images=tmp_path / "photos")
+    listing = find_pairs(out, "train")
+    values = [listing.read(pair)[0].max() for pair in listing.pairs]
+    assert values == [1, 2, 2]  # b.json says a.png
+
+
 # === CVAT ===
 
 
@@ -485,6 +498,38 @@ def test_turned_images_are_left_out(tmp_path, out, tag, size, stored):
     assert kinds(report)[0] == ["EXIF orientation"]
     assert "auto-orient" in report.problem_rows()[0]["detail"]
     assert not (out / "masks/train/a.png").exists()
+
+
+def test_without_a_size_the_image_gives_it(tmp_path, out):
+    image(tmp_path)
+    shapes = [("car", "rectangle", [[0, 0], [3, 2]])]
+    missing = {"imageHeight": None, "imageWidth": None}
+    path = labelme(tmp_path / "a.json", shapes, **missing)
+    converted(path, out)
+    np.testing.assert_array_equal(mask_of(out), box_mask((0, 0, 3, 2, 1)))
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "a.png", exif=exif)
+    report = converted(path, out.with_name("other"))
+    assert kinds(report)[0] == ["EXIF orientation"]  # nobody knows which way
+
+
+def test_an_interrupted_run_goes_on(tmp_path, out):
+    for n in range(3):
+        image(tmp_path, f"{n}.png")
+    files = [f"{n}.png" for n in range(3)]
+    path = coco(tmp_path / "a.json", [(1, [ring(0, 0, 2, 2)])], files=files)
+
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        converted(path, out, progress=interrupt)
+    assert not (out / "classes.csv").exists()  # half a dataset must not be trained on
+    seen = []
+    report = converted(path, out, progress=lambda done, total: seen.append(done))
+    assert (report.pairs, report.problems, seen) == (3, 0, [1, 2, 3])
 
 
 def test_shapes_of_the_stored_pixels_fit_a_turned_image(tmp_path, out):

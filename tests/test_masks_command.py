@@ -86,8 +86,8 @@ def test_folders_of_images_for_each_split(tmp_path):
     assert "v.xml" not in done.err
     line = keras_frm(*command, *given[:1], "--images", tmp_path).only_line
     assert "--images gives two folders for 'train'" in line
-    line = keras_frm(*command, "--images=test=photos").only_line
-    assert "no annotations of 'test', only of train, val" in line
+    line = keras_frm(*command, "--images=test=photos").line
+    assert "images for 'test' and annotations for 'train', 'val' only" in line
 
 
 def test_a_path_with_an_equals_sign(tmp_path):

@@ -49,9 +49,10 @@ def masks(
 ) -> None:
     """Turn polygons of COCO, LabelMe or CVAT into masks that train reads.
 
-    A pixel is in a shape if its centre is. On overlaps the smaller area (COCO), the
-    later shape (LabelMe) or the higher z_order (CVAT) counts. Images are linked, not
-    copied. What is left out is named and ends with exit code 1.
+    A pixel is in a shape if its centre is. Of shapes that overlap, the
+    smaller one (COCO), the later one (LabelMe) or that of the higher z_order
+    (CVAT) is on top. Images are linked, not copied. What is left out is
+    named, and ends with exit code 1.
     """
     from keras_frm.data.annotations.masks import masks_from_annotations
 
@@ -95,11 +96,6 @@ def _folders(texts: list[str], splits: dict) -> dict[str, Path]:
     """Return the folder of images of each split; one without a split is for all."""
     folders: dict[str, Path] = {}
     for split, path in map(_split_of, texts):
-        if split is not None and split not in splits:
-            raise ValueError(
-                f"--images {split}={path}: there are no annotations of '{split}', only "
-                f"of {', '.join(splits)}."
-            )
         for name in [split] if split else splits:
             if name in folders:
                 raise ValueError(f"--images gives two folders for '{name}'; give one.")

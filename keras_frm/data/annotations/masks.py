@@ -78,7 +78,8 @@ def masks_from_annotations(
         left out, `note_rows()` what may be meant, such as shapes without area.
 
     Raises:
-        ValueError: A split's name is no folder's name, or `unlabelled` is unknown.
+        ValueError: A split's name is no folder's name or has images alone, or
+            `unlabelled` is unknown.
         DataError: An annotation file is of no known format, or not as its format says;
             names of classes are unknown, or alike, or too many; or no image was found.
 
@@ -90,6 +91,11 @@ def masks_from_annotations(
     if unlabelled not in (BACKGROUND, IGNORE):
         raise ValueError(
             f"unlabelled must be '{BACKGROUND}' or '{IGNORE}', not '{unlabelled}'."
+        )
+    if isinstance(images, Mapping) and images.keys() - annotations.keys():
+        raise ValueError(
+            f"There are images for {', '.join(map(repr, images))} and annotations for "
+            f"{', '.join(map(repr, annotations))} only. Name the same splits."
         )
     root = Path(out).expanduser()
     read = {

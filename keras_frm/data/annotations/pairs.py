@@ -52,7 +52,7 @@ def pairs_of(
         for annotated in read.images:
             image = root / "images" / split / annotated.name
             mask = root / "masks" / split / Path(annotated.name).with_suffix(".png")
-            source = _find(annotated, (folder,) if folder else guesses)
+            source = _find(annotated, folder, guesses)
             pair = AnnotatedPair(annotated, source, image, mask)
             # Accents as they are paired later, whichever way a name has them.
             other = pairs.setdefault(unicodedata.normalize("NFC", str(mask)), pair)
@@ -94,11 +94,18 @@ def link_image(pair: AnnotatedPair) -> None:
             shutil.copyfile(pair.source, unfinished)
 
 
-def _find(annotated: AnnotatedImage, folders: Sequence[Path]) -> Path | None:
-    places = [folder / annotated.name for folder in folders]
-    if annotated.given is not None:
-        first = folders[0] / annotated.given.name
-        places = [first, *places] if len(folders) == 1 else [annotated.given, *places]
+def _find(annotated: AnnotatedImage, folder: Path | None, guesses: Sequence[Path]):
+    """Return the file of an image, None where there is none.
+
+    A name is taken with its folders, for another folder may have an image of that name.
+    """
+    name = Path(annotated.name)
+    if folder is None:
+        places = [guess / name for guess in guesses]
+        places[:0] = [annotated.given] if annotated.given else []
+    else:
+        names = [name.with_name(annotated.given.name)] if annotated.given else []
+        places = [folder / tried for tried in (*names, name)]
     return next((place for place in places if os.path.isfile(place)), None)
 
 
