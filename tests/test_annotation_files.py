@@ -279,7 +279,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path, name):
     refused(cvat(tmp_path / "a.xml", [], name=name), "leads out of the folder")
 
 
-@pytest.mark.parametrize("name", ["", ".", "a\0.png", "a\n.png"])
+@pytest.mark.parametrize("name", ["", ".", "a\0.png", "a\n.png", "a" * 5000])
 def test_names_that_are_none_are_refused(tmp_path, name):
     refused(coco(tmp_path / "a.json", [], files=(name,)))
 

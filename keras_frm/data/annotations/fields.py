@@ -12,6 +12,7 @@ from keras_frm.images.reading import MAX_PIXELS
 
 # No image is as large; what is computed from them stays far from overflow.
 _FARTHEST = 1e8
+_LONGEST_TEXT = 1000  # characters of a name, or of a path in few folders
 _SHOWN = 40
 
 
@@ -43,6 +44,8 @@ def text_of(value: object, what: str) -> str:
     """Return a text that a line can show and a file can hold."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{what} is {shown(value)}, which is no text")
+    if len(value) > _LONGEST_TEXT:
+        raise ValueError(f"{what} is {shown(value)}, of {len(value)} characters")
     if not value.isprintable():
         raise ValueError(f"{what} is {shown(value)}, which cannot be printed")
     return value
