@@ -1,11 +1,13 @@
-"""Annotation files of every format in a few lines, for the tests of masks."""
+"""Annotation files of every format in a few lines, and the masks made of them."""
 
 import base64
 import json
 
 import numpy as np
 from data_files import write_image
+from PIL import Image
 
+from keras_frm import masks_from_annotations
 from keras_frm.files import write_png
 
 SIZE = (12, 16)  # height, width of every image
@@ -92,3 +94,28 @@ def written(path, text):
 
 def image(folder, name="a.png", size=SIZE, value=100):
     return write_image(folder / name, size, value)
+
+
+def mask_of(out, name="a", split="train"):
+    """Return a mask as it is stored."""
+    with Image.open(out / f"masks/{split}/{name}.png") as stored:
+        assert stored.mode == "L"
+        return np.array(stored)
+
+
+def box_mask(*boxes):
+    """Return a mask of (left, top, right, bottom, id), a later one on top."""
+    mask = np.zeros(SIZE, np.uint8)
+    for left, top, right, bottom, value in boxes:
+        mask[top:bottom, left:right] = value
+    return mask
+
+
+def converted(path, out, **options):
+    return masks_from_annotations({"train": path}, out, **options)
+
+
+def kinds(report):
+    """Return the kinds of the problems, and of the notes."""
+    notes = [row["note"] for row in report.note_rows()]
+    return [row["problem"] for row in report.problem_rows()], notes
