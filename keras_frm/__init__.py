@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm import losses as losses
     from keras_frm import metrics as metrics
     from keras_frm import presets as presets
+    from keras_frm.data.annotations.masks import (
+        masks_from_annotations as masks_from_annotations,
+    )
     from keras_frm.data.check import check_data as check_data
     from keras_frm.data.folder import folder_preset as folder_preset
     from keras_frm.data.merging import merge_classes as merge_classes
@@ -64,6 +67,7 @@ _PUBLIC = {
     "folder_preset": "keras_frm.data.folder",
     "merge_classes": "keras_frm.data.merging",
     "check_data": "keras_frm.data.check",
+    "masks_from_annotations": "keras_frm.data.annotations.masks",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.labels",
     "export_tflite": "keras_frm.export.tflite.export",

@@ -101,7 +101,7 @@ def test_damaged_files_raise_only_data_errors(tmp_path):
 
 def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    monkeypatch.setattr(reading, "_MAX_PIXELS", 191)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 191)
     path = write_image(tmp_path / "a.png", (12, 16))
     for read in (read_image, image_size):
         with pytest.raises(DataError, match="16x12 pixels are over the limit"):

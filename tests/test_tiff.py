@@ -93,7 +93,7 @@ def test_a_smaller_copy_is_no_page(tmp_path):
 
 
 def test_size_is_limited(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_MAX_PIXELS", 39)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 39)
     with pytest.raises(DataError, match="8x5 pixels are over the limit"):
         read_image(write(tmp_path / "a.tif"))
 

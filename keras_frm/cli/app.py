@@ -12,6 +12,7 @@ from keras_frm.cli.check_data import check_data
 from keras_frm.cli.demo import demo
 from keras_frm.cli.evaluate import evaluate
 from keras_frm.cli.export import export
+from keras_frm.cli.masks import masks
 from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
 from keras_frm.cli.quantize import quantize
@@ -47,6 +48,7 @@ for command in (
     benchmark,
     profile,
     check_data,
+    masks,
 ):
     app.command()(command)
 

@@ -1,15 +1,13 @@
 """`keras-frm check-data`: what is wrong in a dataset, and what it holds."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keras_frm.cli.data_tables import by_kind, print_table, print_text
 from keras_frm.cli.options import Classes
 from keras_frm.progress import progress_bar
-from keras_frm.tables import Column, to_text
 
 
 def check_data(
@@ -53,52 +51,20 @@ def check_data(
 
     sizes = ", ".join(f"{h}x{w}: {count}" for (h, w), count in report.image_sizes)
     print(f"{report.pairs} pairs; sizes (height x width): {sizes or 'none'}\n")
-    _print_table(report.table(), "id", "class", pixels=",", percent=".3f", images=",")
+    print_table(report.table(), "id", "class", pixels=",", percent=".3f", images=",")
     if report.note_rows():
-        rows = _by_kind(report.note_rows())
-        _print_table(rows, "note", files=",", first="", detail="")
+        rows = by_kind(report.note_rows(), "note")
+        print_table(rows, "note", files=",", first="", detail="")
     for row in report.warning_rows():
-        _print("warning: {warning} Files: {files}, the first {first}".format(**row))
+        print_text("warning: {warning} Files: {files}, the first {first}".format(**row))
     if report.problems:
-        _print_table(report.problem_rows(), "problem", "file", "detail")
+        print_table(report.problem_rows(), "problem", "file", "detail")
     if out is not None:
         _write_overlays(report, out)
     if report.problems:
         print(f"{report.problems} problems: correct them, or remove the files.")
         raise typer.Exit(1)
     print("no problems")
-
-
-def _by_kind(rows):
-    """Return a row for each kind of note: how many files, the first, its detail."""
-    kinds = {}
-    for row in rows:
-        kinds.setdefault(row["note"], []).append(row)
-    return [
-        {
-            "note": kind,
-            "files": len(rows),
-            "first": rows[0]["file"],
-            "detail": rows[0]["detail"],
-        }
-        for kind, rows in kinds.items()
-    ]
-
-
-def _print_table(rows, *words, **numbers):
-    """Print dicts of equal keys: columns of words, and of numbers with their format."""
-    columns = [
-        Column(name, lambda row, name=name: row[name], number_format, folds=True)
-        for name, number_format in {**dict.fromkeys(words, ""), **numbers}.items()
-    ]
-    # Only a terminal breaks lines: what is kept in a file is searched by them.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    _print(to_text(rows, columns, width))
-
-
-def _print(text):
-    """Print a text in which a file's name may be no Unicode."""
-    print(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _write_overlays(report, out):
@@ -114,4 +80,4 @@ def _write_overlays(report, out):
     write_png(out / "overlays.png", draw_pairs(report.listing, pairs))
     print(f"{out / 'overlays.png'} shows, row by row:")
     for pair in pairs:
-        _print(f"  {pair.image}")
+        print_text(f"  {pair.image}")

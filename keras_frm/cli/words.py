@@ -13,6 +13,10 @@ _OPTIONS = {
     "take 'all' or": "take --devices all or",
     "leave out `jit_compile=True`": "leave out --xla",
     "pass labels=": "pass --preset",
+    "have them ignored": "pass --unlabelled ignore",
+    "Give the folder of images": "Pass --images, the folder of images",
+    "a class file with": "a --class-file with",
+    "leave the class file out": "leave --class-file out",
     "Call keras.config.set_image_data_format('channels_last')": (
         "Set image_data_format to channels_last in Keras' keras.json"
     ),

@@ -1,5 +1,9 @@
 """The class file of a user's own dataset: a CSV table `id,name,r,g,b`."""
 
+import csv
+import io
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_frm.data.class_exports import EXPORTED_CLASS_FILES
@@ -62,6 +66,37 @@ def read_class_file(path: str | Path) -> LabelSet:
         colour_ids=table.colour_ids,
         ignored_colours=frozenset(table.ignored_colours),
     )
+
+
+def class_file_text(labels: LabelSet) -> str:
+    r"""Return a class file that `read_class_file` reads as these classes.
+
+    Args:
+        labels: Classes with `ids`.
+
+    Example:
+    >>> labels = LabelSet("own", ("road",), ((1, 2, 3),), {0: 0}, frozenset({255}))
+    >>> class_file_text(labels)
+    'id,name,r,g,b\n0,road,1,2,3\n255,ignore,,,\n'
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for number, (name, colour) in enumerate(
+        zip(labels.classes, labels.palette, strict=True)
+    ):
+        ids = [stored for stored, train in labels.ids.items() if train == number]
+        others = [c for c, train in labels.colour_ids.items() if train == number]
+        writer.writerows(_rows(name, ids, dict.fromkeys([colour, *others])))
+    ignored = sorted(labels.ignored_ids), sorted(labels.ignored_colours)
+    writer.writerows(_rows(IGNORED_NAMES[0], *ignored))
+    return buffer.getvalue()
+
+
+def _rows(name: str, ids: Iterable[int], colours: Iterable[Colour]):
+    for stored, colour in itertools.zip_longest(ids, colours):
+        number = "" if stored is None else stored
+        yield number, name, *(colour or ("", "", ""))
 
 
 class _ClassTable:

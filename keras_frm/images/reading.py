@@ -14,7 +14,7 @@ from keras_frm.images.tiff import read_tiff_header, without_orientation
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 # Twice what Pillow warns of: half a gigabyte of RGB.
-_MAX_PIXELS = 178_956_970
+MAX_PIXELS = 178_956_970
 # Of 256: fewer between the darkest and the brightest pixel of 16 bits are warned of.
 _MIN_SPAN = 64
 
@@ -115,10 +115,10 @@ def _checked_header(path: str | Path, data: bytes) -> ImageHeader:
     header = read_header(data)
     if header is None:
         raise unreadable(path, f"it is not {' or '.join(FORMATS)}")
-    if header.height * header.width > _MAX_PIXELS:
+    if header.height * header.width > MAX_PIXELS:
         raise unreadable(
             path,
             f"its {header.width}x{header.height} pixels are over the limit of "
-            f"{_MAX_PIXELS // 10**6} million",
+            f"{MAX_PIXELS // 10**6} million",
         )
     return header
