@@ -7,17 +7,22 @@ from dataclasses import dataclass
 import keras
 
 from keras_frm.graph.passes.commute_resize import commute_resize
+from keras_frm.graph.passes.drop_clipped_relu import drop_clipped_relu
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.fold_layer_scale import fold_layer_scale
 from keras_frm.graph.passes.fold_rescaling import fold_rescaling
 from keras_frm.graph.passes.fold_residual_scale import fold_residual_scale
+from keras_frm.graph.passes.integer_activations import integer_activations
 from keras_frm.graph.passes.integer_layer_norm import integer_layer_norm
 from keras_frm.graph.passes.integer_softmax import integer_softmax
 from keras_frm.graph.passes.native_depthwise import native_depthwise
+from keras_frm.graph.passes.primitive_layers import primitive_layers
 from keras_frm.graph.passes.scale_to_depthwise import scale_to_depthwise
 from keras_frm.graph.passes.separate_activations import separate_activations
 from keras_frm.graph.passes.sigmoid_gelu import sigmoid_gelu
 from keras_frm.graph.passes.split_depthwise import split_depthwise
+from keras_frm.graph.passes.subpixel_convolution import subpixel_convolution
+from keras_frm.graph.passes.uneven_biases import uneven_biases
 
 Pass = Callable[[keras.Model], keras.Model]
 
@@ -59,6 +64,7 @@ class Target:
 
 _EXACT = (
     separate_activations,
+    primitive_layers,
     fold_rescaling,
     fold_batch_norm,
     fold_layer_scale,
@@ -67,11 +73,22 @@ _EXACT = (
 )
 # Resizing k^2 maps costs integers more than the convolution it saves.
 _FOR_FLOATS = (*_EXACT, commute_resize)
-_FOR_INTEGERS = (*_EXACT, sigmoid_gelu, scale_to_depthwise)
+_FOR_INTEGERS = (
+    *_EXACT,
+    integer_activations,
+    sigmoid_gelu,
+    subpixel_convolution,
+    scale_to_depthwise,
+)
 _FOR_INTEGERS_ONLY = (*_FOR_INTEGERS, integer_layer_norm, integer_softmax)
 
 _tflite = functools.partial(
     Target, format="tflite", conversion_passes=(native_depthwise,)
+)
+_tflite_integers = functools.partial(
+    _tflite,
+    calibrated=True,
+    conversion_passes=(native_depthwise, drop_clipped_relu, uneven_biases),
 )
 
 TARGETS = (
@@ -99,7 +116,7 @@ TARGETS = (
         passes=_FOR_FLOATS,
         min_agreement=0.97,
     ),
-    _tflite(
+    _tflite_integers(
         precision="int8",
         weights="int8",
         activations="int8",
@@ -107,16 +124,14 @@ TARGETS = (
         passes=_FOR_INTEGERS,
         min_agreement=0.97,
         scheme="litert",
-        calibrated=True,
     ),
-    _tflite(
+    _tflite_integers(
         precision="int8_full",
         weights="int8",
         activations="int8",
         input_dtype="uint8",
         passes=_FOR_INTEGERS_ONLY,
         min_agreement=0.95,
-        calibrated=True,
         keeps_float=False,
     ),
     # Trained for only: Q/DQ nodes without zero points. Nothing writes this file yet.

@@ -17,7 +17,7 @@ import tensorflow as tf
 from table import write_table
 
 from keras_frm import export_tflite, load_dataset
-from keras_frm.export.head import at_stride
+from keras_frm.graph.strides import at_stride
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.backends.tensors import read_input, read_output
 from keras_frm.training.run_folder import load_trained

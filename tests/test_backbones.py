@@ -130,18 +130,18 @@ def test_exports_to_float32(model, size, tmp_path):
     assert report.agreement > 0.999
 
 
-def test_exports_to_int8_with_its_hard_swish_in_float(model, tmp_path):
+def test_exports_to_int8(model, tmp_path):
     images, _ = batch(4, (64, 96))
     report = keras_frm.export_tflite(
         *(model, tmp_path / "mobile.tflite"),
         input_shape=(64, 96),
         precision="int8",
         representative_data=images,
-        keep_float=["*.activation*"],
         min_agreement=0,
     )
     assert report.precision == "int8"
     assert report.agreement > 0.5
+    assert not report.operations["HARD_SWISH"]
 
 
 def test_dynamic_sizes_are_served_as_known_ones(model):

@@ -1046,8 +1046,11 @@ def named_kinds(model):
         (layers.Conv2D(4, 3, use_bias=False, activation="tanh", name="c"), "Tanh"),
         (layers.DepthwiseConv2D(3, activation="sigmoid", name="c"), "Sigmoid"),
         (layers.Dense(4, activation="softmax", name="c"), "Softmax"),
-        # No operations on KerasTensors.
-        (layers.Conv2D(4, 3, activation="hard_swish", name="c"), "Activation"),
+        (layers.Conv2D(4, 3, activation="hard_swish", name="c"), "HardSilu"),
+        (layers.Conv2D(4, 3, activation=layers.LeakyReLU(), name="c"), "LeakyRelu"),
+        (layers.SeparableConv2D(4, 3, activation="relu", name="c"), "ReLU"),
+        (layers.Conv2DTranspose(4, 3, 2, activation="elu", name="c"), "Elu"),
+        # No operation on KerasTensors.
         (layers.Dense(4, activation="mish", name="c"), "Activation"),
     ],
 )
@@ -1069,7 +1072,10 @@ def test_activation_of_a_convolution_becomes_an_operation(layer, expected):
     [
         (layers.Activation("relu", name="a"), "ReLU"),
         (layers.Activation("sigmoid", name="a"), "Sigmoid"),
-        (layers.Activation("hard_swish", name="a"), "Activation"),
+        (layers.Activation("hard_swish", name="a"), "HardSilu"),
+        (layers.LeakyReLU(0.2, name="a"), "LeakyRelu"),
+        (layers.ReLU(negative_slope=0.1, name="a"), "LeakyRelu"),
+        (layers.ELU(0.5, name="a"), "Elu"),
         (layers.ReLU(name="a"), "Relu"),
         (layers.ReLU(6, name="a"), "Relu6"),
         (layers.ReLU(6.0, name="a"), "Relu6"),
@@ -1087,11 +1093,9 @@ def test_activation_layer_becomes_an_operation(layer, expected):
 @pytest.mark.parametrize(
     "layer",
     [
-        layers.ReLU(negative_slope=0.1),
         layers.ReLU(max_value=1.0),
         layers.ReLU(threshold=0.5),
         layers.ReLU(6.0, negative_slope=0.1),
-        layers.LeakyReLU(),
         layers.Conv2D(4, 3),
     ],
 )

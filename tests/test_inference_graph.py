@@ -9,10 +9,11 @@ import pytest
 from keras import layers, ops
 from tiny import tiny_backbone, tiny_model
 
-from keras_frm.export.head import ClassIds, at_stride, with_head
+from keras_frm.export.head import ClassIds, with_head
 from keras_frm.export.inference_graph import inference_graph
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.graph import Graph
+from keras_frm.graph.strides import at_stride
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.composite import CompositeLayer
 from keras_frm.networks.registry import build_network

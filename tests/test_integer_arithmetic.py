@@ -90,7 +90,52 @@ def normalised_twice(x):
     return ops.add(conv(6)(layers.LayerNormalization()(x)), conv(6)(x))
 
 
+def upsampled(x):
+    x = layers.UpSampling2D(2)(conv(5, 3, strides=2)(x))
+    return layers.Resizing(29, 37)(layers.UpSampling2D((1, 3))(conv(4)(x)))
+
+
+def transposed(x):
+    """A decoder of transposed convolutions, two of them with cuts at the edges."""
+    x = layers.Conv2DTranspose(6, 2, 2)(conv(5, 3, strides=4)(x))
+    x = layers.BatchNormalization()(layers.Conv2DTranspose(5, 3, 2, "same")(x))
+    return layers.Conv2DTranspose(4, 5, 3, "same", activation="relu")(x)
+
+
+def leaky(x):
+    x = layers.LeakyReLU(0.1)(layers.SeparableConv2D(8, 3, padding="same")(x))
+    slopes = np.linspace(-0.5, 1.5, 8).reshape(1, 1, 8)  # all sides of the line
+    given = keras.initializers.Constant(slopes)
+    return layers.PReLU(given, shared_axes=[1, 2])(conv(8)(x))
+
+
+def of_a_mobile_net(x):
+    x = conv(6, 3, activation="hard_swish")(x)
+    y = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    y = conv(6, activation="hard_sigmoid")(conv(4, activation="relu")(y))
+    return layers.Activation("hard_swish")(layers.Multiply()([x, y]))
+
+
+def smooth(x):
+    x = conv(6, 3, activation="swish")(x)
+    return layers.Activation("tanh")(conv(6, activation="elu")(x))
+
+
+def merged(x):
+    first, second = conv(6, 3)(x), conv(6)(x)
+    x = layers.Maximum()([first, layers.Minimum()([first, second])])
+    x = layers.Average()([x, first, layers.GlobalMaxPooling2D(keepdims=True)(second)])
+    x = layers.SpatialDropout2D(0.2)(layers.GaussianNoise(0.1)(x))
+    return layers.ZeroPadding2D(1)(layers.Cropping2D(1)(layers.Identity()(x)))
+
+
 NETWORKS = {
+    "upsampling": upsampled,
+    "transposed": transposed,
+    "leaky": leaky,
+    "hard": of_a_mobile_net,
+    "smooth": smooth,
+    "merged": merged,
     "convolution": lambda x: conv(8, 3, strides=2, activation="relu6")(x),
     "grouped": lambda x: conv(8, 3, groups=2)(conv(4)(x)),
     "dense": lambda x: layers.Dense(7)(conv(5)(x)),

@@ -41,6 +41,7 @@ def optimizer():
 OWNERS = {
     "keras.KerasTensor": lambda: keras.ops.relu(keras.Input((2,))),
     "keras.Operation": lambda: maker_of(keras.ops.relu(keras.Input((2,))))[0],
+    "keras.Function": lambda: keras.Function(x := keras.Input((2,)), -x),
     "keras.Layer": lambda: keras.layers.Dense(2),
     "keras.Model": keras.Model,
     "keras.metrics.Metric": lambda: keras.metrics.MeanSquaredError(),

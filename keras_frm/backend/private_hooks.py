@@ -7,7 +7,7 @@ What is used in several places has a function here. What a class must override o
 as a part of its parent stays there. `HOOKS` lists both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -35,6 +35,7 @@ HOOKS = (
         "`maker_of`: graphs are neither flattened nor named, so no export and no int8.",
     ),
     Hook("keras.Operation", "_inbound_nodes", "`maker_of` and `taken_by`, likewise."),
+    Hook("keras.Function", "_nodes_by_depth", "`calls_of`, likewise."),
     Hook(
         "keras.Layer",
         "_flatten_layers",
@@ -153,6 +154,29 @@ def maker_of(tensor: keras.KerasTensor) -> tuple[keras.Operation, list]:
     """
     operation, node, _ = tensor._keras_history
     return operation, list(operation._inbound_nodes[node].input_tensors)
+
+
+def calls_of(model: keras.Model) -> Iterator[tuple[keras.Operation, tuple, list]]:
+    """Yield each call of a Functional model's operations, in the order they run.
+
+    Args:
+        model: A Functional model.
+
+    Yields:
+        The operation, its nested arguments (positional, named) and its results.
+
+    Example:
+    >>> x = keras.Input((4,))
+    >>> model = keras.Model(x, keras.ops.relu(keras.ops.negative(x)))
+    >>> [type(operation).__name__ for operation, _, _ in calls_of(model)]
+    ['Negative', 'Relu']
+    """
+    nodes = model._nodes_by_depth
+    for depth in sorted(nodes, reverse=True):
+        for node in nodes[depth]:
+            if not node.is_input:
+                arguments = (node.arguments.args, node.arguments.kwargs)
+                yield node.operation, arguments, list(node.outputs)
 
 
 def taken_by(operation: keras.Operation) -> list:

@@ -3,69 +3,9 @@
 import keras
 from keras import ops
 
-from keras_frm.backend.private_hooks import maker_of
 from keras_frm.backend.tensorflow.argmax import argmax
 from keras_frm.graph.graph import named
-from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.runtime.file_metadata import OUTPUTS
-
-_RESIZING = {"Resize", "QuantizedResize"}
-
-
-def at_stride(model: keras.Model, output_stride: int) -> keras.Model:
-    """Return a network whose logits have a given stride.
-
-    Args:
-        model: A Functional model of static size that puts out logits.
-        output_stride: 1 for the input's size; the network's own stride (4 for FRM) to
-            leave out the resizing at its end.
-
-    Raises:
-        ValueError: The network's logits have another stride, which the message names.
-
-    Example:
-    >>> image = keras.Input(batch_shape=(1, 64, 64, 3))
-    >>> logits = keras.layers.Conv2D(2, 8, strides=8)(image)
-    >>> model = keras.Model(image, ops.image.resize(logits, (64, 64)))
-    >>> at_stride(model, 8).output.shape
-    (1, 8, 8, 2)
-    """
-    own = _before_last_resize(model.output)
-    by_stride = {_stride(model.input, logits): logits for logits in (own, model.output)}
-    by_stride.pop(None, None)
-    if not by_stride:
-        raise ValueError(
-            f"Images of {model.input.shape[1]}x{model.input.shape[2]} pixels become "
-            f"logits of {own.shape[1]}x{own.shape[2]}: that is no whole stride."
-        )
-    if output_stride in by_stride:
-        return keras.Model(model.input, by_stride[output_stride], name=model.name)
-    strides = " or ".join(str(stride) for stride in sorted(by_stride))
-    raise ValueError(
-        f"output_stride={output_stride} cannot be had: the logits of network "
-        f"'{model.name}' have stride {max(by_stride)}; pass {strides}."
-    )
-
-
-def _before_last_resize(output):
-    """Return what is resized to become an output, the output if nothing is."""
-    maker, taken = maker_of(output)
-    while isinstance(maker, FakeQuant):  # the resized logits, rounded
-        maker, taken = maker_of(taken[0])
-    return taken[0] if type(maker).__name__ in _RESIZING else output
-
-
-def _stride(image, logits):
-    """Return the stride of logits, None for no whole one; sizes round up."""
-    sides = list(zip(image.shape[1:3], logits.shape[1:3], strict=True))
-    fitting = [
-        stride
-        for stride in range(1, max(image.shape[1:3]) + 1)
-        if all(-(-side // stride) == out for side, out in sides)
-    ]
-    # Of a small image several strides fit; networks halve their features.
-    powers = [stride for stride in fitting if stride & (stride - 1) == 0]
-    return next(iter(powers or fitting), None)
 
 
 def check_output(output: str) -> None:

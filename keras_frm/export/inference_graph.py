@@ -2,8 +2,9 @@
 
 import keras
 
-from keras_frm.export.head import at_stride, with_head
+from keras_frm.export.head import with_head
 from keras_frm.graph.flatten import flatten
+from keras_frm.graph.strides import at_stride
 from keras_frm.targets import rewrite, target_of
 
 

@@ -21,6 +21,14 @@ def is_convolution(operation) -> bool:
     )
 
 
+def can_scale_outputs(operation) -> bool:
+    """Return whether an operation is one that `scale_outputs` takes."""
+    return is_convolution(operation) or (
+        isinstance(operation, keras.layers.Conv2DTranspose)
+        and operation.activation is keras.activations.linear
+    )
+
+
 def is_pointwise(operation) -> bool:
     """Return whether a convolution sees one position only and mixes all channels."""
     if not is_convolution(operation):
@@ -39,9 +47,11 @@ def weights_of(layer) -> tuple[np.ndarray, np.ndarray]:
     kernel = np.asarray(layer.kernel, np.float64)
     if layer.bias is not None:
         return kernel, np.asarray(layer.bias, np.float64)
-    outputs = kernel.shape[-1]
+    *_, inputs, outputs = kernel.shape
     if isinstance(layer, keras.layers.DepthwiseConv2D):
-        outputs *= kernel.shape[-2]
+        outputs *= inputs
+    elif isinstance(layer, keras.layers.Conv2DTranspose):
+        outputs = inputs
     return kernel, np.zeros(outputs)
 
 
@@ -54,7 +64,7 @@ def scale_outputs(layer, scale: np.ndarray, offset: np.ndarray):
     """Return a convolution whose outputs are multiplied and shifted.
 
     Args:
-        layer: A convolution without activation.
+        layer: A convolution without activation, see `can_scale_outputs`.
         scale: (C_out,) factor of each output channel.
         offset: (C_out,) added to each output channel.
 
@@ -69,6 +79,8 @@ def scale_outputs(layer, scale: np.ndarray, offset: np.ndarray):
     by_channel = scale
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         by_channel = scale.reshape(kernel.shape[-2:])  # (C_in, multiplier)
+    elif isinstance(layer, keras.layers.Conv2DTranspose):
+        by_channel = scale[:, None]  # (C_out, C_in)
     return with_weights(layer, kernel * by_channel, bias * scale + offset)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_frm.backend.private_hooks import maker_of
+from keras_frm.backend.private_hooks import calls_of, maker_of
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,12 @@ class Graph:
     """
 
     def __init__(self, model: keras.Model):
-        self.calls: list[Call] = []
-
-        def record(operation, *args, **kwargs):
-            outputs = operation(*args, **kwargs)
-            inputs = tuple(tensors_in((args, kwargs)))
-            self.calls.append(Call(operation, inputs, tuple(tensors_in(outputs))))
-            return outputs
-
-        read = keras.models.clone_model(
-            model, clone_function=unchanged, call_function=record
-        )
-        self.inputs = read.inputs
-        self._outputs = {id(tensor) for tensor in read.outputs}
+        self.calls = [
+            Call(operation, tuple(tensors_in(taken)), tuple(made))
+            for operation, taken, made in calls_of(model)
+        ]
+        self.inputs = model.inputs
+        self._outputs = {id(tensor) for tensor in model.outputs}
         self._makers = {id(t): call for call in self.calls for t in call.outputs}
         self._users: dict[int, list[Call]] = {}
         for call in self.calls:
@@ -93,7 +86,7 @@ def rebuild(
             (`training` and `mask` left out).
 
     Returns:
-        A Functional model on new inputs.
+        A Functional model on new inputs; `model` itself where nothing is replaced.
 
     Example:
     >>> x = keras.Input((4,))
@@ -102,6 +95,8 @@ def rebuild(
     >>> len(model.operations)
     1
     """
+    if not replacements:
+        return model
     by_id = {id(operation): new for operation, new in replacements.items()}
 
     def call(operation, *args, **kwargs):

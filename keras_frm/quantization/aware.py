@@ -9,10 +9,12 @@ import numpy as np
 from keras_frm.backend import require_tensorflow
 from keras_frm.data.representative import images_of
 from keras_frm.graph.flatten import flatten, plain_network
+from keras_frm.graph.strides import logits_by_stride
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.quantization.calibrate import check_weights
 from keras_frm.quantization.freeze import is_quantized
+from keras_frm.quantization.kept_float import check_kept_float
 from keras_frm.quantization.trainable_graph import (
     CALIBRATION_IMAGES,
     read_besides,
@@ -65,8 +67,8 @@ def quantize_aware(
 
     Raises:
         ValueError: The model is quantised already, has no fixed size, is not built,
-            has weights or tensors that are not finite or an operation without a rule;
-            or an argument is wrong.
+            has weights or tensors that are not finite, an operation without a rule, or
+            something that could not be exported; or an argument is wrong.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 3.
@@ -74,7 +76,7 @@ def quantize_aware(
     Example:
     >>> import numpy as np
     >>> image = keras.Input((8, 8, 3))
-    >>> model = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+    >>> model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
     >>> images = [np.full((8, 8, 3), 200)]
     >>> trainable = quantize_aware(model, representative_data=images)
     >>> [type(layer).__name__ for layer in trainable.layers]
@@ -93,7 +95,10 @@ def quantize_aware(
         )
     images = images_of(representative_data, shape[:2], CALIBRATION_IMAGES)
     graph = rewrite(flatten(model, shape, batch_size=None), target.passes)
+    logits_by_stride(graph)
     check_weights(graph)
+    if target.format == "tflite":
+        check_kept_float(graph, keep_float)
     network = trainable_graph(
         graph,
         images,

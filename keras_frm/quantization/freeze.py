@@ -11,6 +11,7 @@ from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantize import Quantize
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -133,6 +134,11 @@ def _global_pooling(layer):
     return lambda x, scale: plain(x)
 
 
+def _leaky_relu(layer):
+    options = {"negative_slope": layer.negative_slope}
+    return lambda x, *scales: named(ops.leaky_relu(x, **options), layer.name)
+
+
 def _resize(layer):
     options = {"size": layer.size, "interpolation": "bilinear"}
     return lambda x, scale: named(ops.image.resize(x, **options), layer.name)
@@ -142,6 +148,7 @@ def _resize(layer):
 _PLAIN = {
     Quantize: _no_quantize,
     QuantizedGlobalPooling: _global_pooling,
+    QuantizedLeakyRelu: _leaky_relu,
     QuantizedMultiply: _multiply,
     QuantizedResize: _resize,
 }

@@ -13,6 +13,7 @@ from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantize import Quantize
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -72,10 +73,8 @@ class IntegerArithmetic:
             return operation
         layer = self._layer(operation, make)
         names = [self.plan.range_name(tensor) for tensor in call.inputs]
-        if make in (
-            QuantizedConvolution.of,
-            _multiply,
-        ):  # the others keep their input's
+        # The others keep their input's.
+        if make in (QuantizedConvolution.of, _leaky_relu, _multiply):
             names.append(self.plan.output_range(call))
 
         def run(*args, **kwargs):
@@ -128,6 +127,8 @@ def _maker_of(call):
         return QuantizedConvolution.of
     if kind == "Multiply" and ranks == ranks[:1] * 2:  # of two tensors of one rank
         return _multiply
+    if kind == "LeakyRelu":
+        return _leaky_relu
     if kind == "Resize" and operation.interpolation == "bilinear":
         return _resize
     return _global_pooling if kind == "GlobalAveragePooling2D" else None
@@ -135,6 +136,12 @@ def _maker_of(call):
 
 def _quantize(name):
     return Quantize(name=name, dtype="float32")
+
+
+def _leaky_relu(operation):
+    return QuantizedLeakyRelu(
+        operation.negative_slope, name=operation.name, dtype="float32"
+    )
 
 
 def _multiply(operation):

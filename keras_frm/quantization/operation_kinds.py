@@ -3,27 +3,39 @@
 from keras_frm.layers.blocks.layer_scale import LayerScale
 
 # Compute in integers where one of their inputs is integer.
-INTEGER = {"Add", "Multiply", "Subtract", "Concatenate", "Rescaling", "Sigmoid"}
+INTEGER = {"Add", "Multiply", "Subtract", "Concatenate", "Rescaling"}
+INTEGER |= {"Elu", "LeakyRelu", "Sigmoid", "Tanh"}
 # Move or average numbers: their kernels do not requantise, so that the result has the
 # range of what comes in.
 SAME_SCALE = {
     "AveragePool",
     "AveragePooling2D",
-    "Dropout",
+    "CenterCrop",
+    "Cropping2D",
+    "DepthToSpace",
+    "Flatten",
     "GetItem",
     "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
     "Max",
     "MaxPool",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
     "Pad",
+    "Permute",
     "Reshape",
     "Resize",
     "Transpose",
-    "UpSampling2D",
     "ZeroPadding2D",
 }
+# Do something in training only.
+SAME_SCALE |= {"ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout"}
+SAME_SCALE |= {"GaussianNoise", "Identity", "SpatialDropout2D"}
 # Stay float inside the int8 file; the second have integer kernels, slow or coarse ones.
-FLOAT = {"Gelu", "LayerNormalization", "Silu"}
+FLOAT = {"Celu", "Gelu", "Selu", "Softplus", "Softsign"}
+FLOAT |= {"GroupNormalization", "LayerNormalization", "RMSNormalization"}
+FLOAT |= {"Attention", "MultiHeadAttention", "UnitNormalization"}
 FLOAT_BY_CHOICE = {"Einsum", "Exp", "Matmul", "Max", "Mean", "Rsqrt", "Softmax"}
 FLOAT_BY_CHOICE |= {"Sum", "Transpose", "UnitLength"}
 # Compare only: integers serve as they are, and the result has no range.
@@ -39,6 +51,7 @@ _CHEAP_IN_FLOAT = {"Reshape", "Subtract"}
 FIXED_RANGES = {
     "Sigmoid": (0.0, 255 / 256),
     "Softmax": (0.0, 255 / 256),
+    "Tanh": (-1.0, 127 / 128),
     "UnitLength": (-1.0, 127 / 128),
 }
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Call, Graph
-from keras_frm.graph.passes.separate_activations import is_fusable_relu
+from keras_frm.graph.passes.separate_activations import is_fusable
 from keras_frm.layers.blocks.layer_scale import LayerScale
+from keras_frm.quantization.kept_float import is_kept_float
 from keras_frm.quantization.operation_kinds import (
     ACTIVATIONS,
     COMPARING,
@@ -180,8 +181,7 @@ class Plan:
 
     def _kept_float(self, call):
         """Return whether the user wants a call in float."""
-        name = call.operation.name
-        return any(fnmatch.fnmatch(name, pattern) for pattern in self.keep_float)
+        return is_kept_float(call.operation, self.keep_float)
 
     def _feeds_float_only(self, call):
         """Return whether only float operations take a call's result, in the end.
@@ -203,8 +203,7 @@ class Plan:
         user = self.graph.only_user(call)
         if user is None or self._kept_float(user):
             return False
-        activation, kind = user.operation, type(user.operation).__name__
-        return kind in ACTIVATIONS and (kind != "ReLU" or is_fusable_relu(activation))
+        return is_fusable(user.operation)
 
     # Which ranges their tensors have.
 

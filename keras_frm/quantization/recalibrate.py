@@ -48,7 +48,7 @@ def recalibrate(
     >>> import numpy as np
     >>> from keras_frm import quantize_aware
     >>> image = keras.Input((8, 8, 3))
-    >>> model = keras.Model(image, keras.layers.Conv2D(2, 3, name="conv")(image))
+    >>> model = keras.Model(image, keras.layers.Conv2D(2, 1, name="conv")(image))
     >>> trained = quantize_aware(model, representative_data=[np.zeros((8, 8, 3))])
     >>> images = [np.full((8, 8, 3), 200)]
     >>> new = recalibrate(trained, representative_data=images)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_frm.graph.convolutions import (
+    can_scale_outputs,
     is_convolution,
     is_pointwise,
     scale_inputs,
@@ -68,7 +69,7 @@ def _fold_backward(model):
     replacements = {}
     for call in _batch_norms(graph):
         before = graph.maker(call.inputs[0])
-        if before is None or not is_convolution(before.operation):
+        if before is None or not can_scale_outputs(before.operation):
             continue
         if graph.is_shared(before) or graph.only_user(before) is not call:
             continue

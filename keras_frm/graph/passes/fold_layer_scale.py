@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_frm.graph.convolutions import is_convolution, scale_outputs
+from keras_frm.graph.convolutions import can_scale_outputs, scale_outputs
 from keras_frm.graph.graph import Graph, named, rebuild, tensors_in, unchanged
 from keras_frm.graph.layer_scales import constant_scale, is_addition
 from keras_frm.layers.blocks.layer_scale import LayerScale
@@ -57,7 +57,7 @@ def _folded(before, scale):
     """Return what computes a call and the layer scale after it, if known."""
     operation = before.operation
     factors = np.asarray(scale.gamma, np.float64)
-    if is_convolution(operation):
+    if can_scale_outputs(operation):
         return scale_outputs(operation, factors, np.zeros_like(factors))
     if isinstance(operation, LayerScale):
         own = np.asarray(operation.gamma, np.float64)

@@ -1,20 +1,27 @@
 """Activations as operations of their own, so that other passes see them."""
 
+import functools
 import itertools
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_frm.backend.private_hooks import maker_of
-from keras_frm.graph.convolutions import Convolution, is_convolution
+from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Graph, named, rebuild
+
+_WITH_KERNEL = Convolution | keras.layers.SeparableConv2D | keras.layers.Conv2DTranspose
+# Functions of Keras that take no KerasTensors, and the operations that do.
+_OPERATIONS = {keras.activations.hard_silu: ops.hard_silu}
 
 
 def separate_activations(model: keras.Model) -> keras.Model:
     """Take activations out of convolutions, and activation layers apart.
 
     `Conv2D(..., activation="gelu")` becomes a linear convolution and a GELU,
-    `Activation` and plain `ReLU` layers become the operations they stand for.
+    `Activation`, plain `ReLU`, `LeakyReLU` and `ELU` layers become the operations they
+    stand for.
 
     Args:
         model: A Functional model of primitive layers.
@@ -34,18 +41,40 @@ def separate_activations(model: keras.Model) -> keras.Model:
         layer = call.operation
         if isinstance(layer, keras.layers.Activation):
             replacements[layer] = _named(layer.activation, layer.name)
-        elif isinstance(layer, keras.layers.ReLU) and is_fusable_relu(layer):
-            relu = keras.ops.relu if layer.max_value is None else keras.ops.relu6
-            replacements[layer] = _named(relu, layer.name)
-        elif isinstance(layer, Convolution) and not is_convolution(layer):
+        elif (activation := _activation_of(layer)) is not None:
+            replacements[layer] = _named(activation, layer.name)
+        elif _has_activation(layer):
             replacements[layer] = _separated(layer)
     return rebuild(model, replacements)
 
 
-def is_fusable_relu(relu) -> bool:
-    """Return whether a ReLU layer or operation is one that convolutions can fuse."""
-    bounded = relu.max_value is None or np.isclose(relu.max_value, 6)
-    return bounded and not relu.negative_slope and not relu.threshold
+def is_fusable(operation) -> bool:
+    """Return whether an activation is one that integer convolutions compute too."""
+    kind = type(operation).__name__
+    if kind == "ReLU":  # a layer, or what `keras.activations.relu` makes
+        bounded = operation.max_value is None or np.isclose(operation.max_value, 6)
+        return bounded and not operation.negative_slope and not operation.threshold
+    return kind in ("Relu", "Relu6")
+
+
+def _activation_of(layer):
+    """Return the operation that an activation layer stands for, None without one."""
+    if isinstance(layer, keras.layers.ReLU):
+        if is_fusable(layer):
+            return ops.relu if layer.max_value is None else ops.relu6
+        if layer.max_value is not None or layer.threshold:
+            return None
+    if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU):
+        return functools.partial(ops.leaky_relu, negative_slope=layer.negative_slope)
+    if isinstance(layer, keras.layers.ELU):
+        return functools.partial(ops.elu, alpha=layer.alpha)
+    return None
+
+
+def _has_activation(layer):
+    """Return whether a layer with a kernel has an activation, too."""
+    with_kernel = isinstance(layer, _WITH_KERNEL)
+    return with_kernel and layer.activation is not keras.activations.linear
 
 
 def _separated(layer):
@@ -54,7 +83,8 @@ def _separated(layer):
     linear = type(layer).from_config(config)
     linear.build(layer.get_build_config()["input_shape"])
     linear.set_weights(layer.get_weights())
-    activation = _named(layer.activation, f"{layer.name}.activation")
+    function = _activation_of(layer.activation) or layer.activation
+    activation = _named(function, f"{layer.name}.activation")
     return lambda x: activation(linear(x))
 
 
@@ -64,6 +94,7 @@ def _named(activation, name):
     A layer may be called several times; the names of a model's operations differ.
     """
     numbers = itertools.count(1)
+    activation = _OPERATIONS.get(activation, activation)
 
     def activate(x):
         number = next(numbers)

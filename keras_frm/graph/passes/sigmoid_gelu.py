@@ -11,6 +11,7 @@ from keras_frm.graph.convolutions import (
     with_weights,
 )
 from keras_frm.graph.graph import Call, Graph, named, rebuild
+from keras_frm.graph.passes.integer_activations import silu
 
 SLOPE = 1.702
 
@@ -56,7 +57,7 @@ def sigmoid_gelu(model: keras.Model) -> keras.Model:
             layer = replacements.get(taker.operation, taker.operation)
             kernel, bias = weights_of(layer)
             replacements[taker.operation] = with_weights(layer, kernel / SLOPE, bias)
-        replacements[call.operation] = _silu(call.operation.name)
+        replacements[call.operation] = silu(call.operation.name)
     return rebuild(model, replacements)
 
 
@@ -80,15 +81,6 @@ def _takers(graph: Graph, call: Call) -> list[Call] | None:
             return None
         takers.extend(further)
     return takers
-
-
-def _silu(name):
-
-    def silu(x):
-        gate = named(ops.sigmoid(x), f"{name}.sigmoid")
-        return named(ops.multiply(x, gate), name)
-
-    return silu
 
 
 def _scaled_silu(name):

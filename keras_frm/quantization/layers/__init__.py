@@ -12,6 +12,7 @@ from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantize import Quantize
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -25,6 +26,7 @@ __all__ = [
     "QuantizedConvolution",
     "QuantizedGlobalPooling",
     "QuantizedLayerNorm",
+    "QuantizedLeakyRelu",
     "QuantizedMultiply",
     "QuantizedResize",
 ]

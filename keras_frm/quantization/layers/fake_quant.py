@@ -1,6 +1,7 @@
 """Fake quantisation: a float tensor with the numbers that an int8 file holds."""
 
 import keras
+import tensorflow as tf
 
 from keras_frm.quantization.layers.integer_grid import nudged_grid
 
@@ -43,31 +44,23 @@ class FakeQuant(keras.layers.Layer):
         self.symmetric = symmetric
 
     def build(self, input_shape):
-        low, high = self.initial_range
-        self.minimum = self._add_end(low, "minimum")
-        self.maximum = self._add_end(high, "maximum")
+        # Once: an exported network has hundreds of ranges, and the operations of each
+        # take their time to trace and to fold.
+        with tf.init_scope():
+            grid = nudged_grid(*self.initial_range, self.symmetric)
+            self._grid = tuple(float(number) for number in grid)
         self.built = True
-
-    def _add_end(self, value, name, shape=()):
-        return self.add_weight(
-            shape=shape,
-            initializer=keras.initializers.Constant(value),
-            trainable=False,
-            dtype="float32",  # half precision would round the range
-            autocast=False,
-            name=name,
-        )
 
     def ends(self) -> tuple:
         """Return minimum and maximum as they were calibrated or observed: scalars.
 
         The numbers that a file can hold are next to them, see `grid`.
         """
-        return self.minimum, self.maximum
+        return self.initial_range
 
     def grid(self) -> tuple:
         """Return smallest and largest number and the scale: scalar tensors."""
-        return nudged_grid(*self.ends(), self.symmetric)
+        return tuple(tf.constant(number, tf.float32) for number in self._grid)
 
     def scale(self):
         """Return the distance of the range's numbers: a scalar tensor."""
@@ -77,9 +70,11 @@ class FakeQuant(keras.layers.Layer):
         if only_grid:
             return self.grid()
         low, high, _ = grid or self.grid()
-        return keras.quantizers.fake_quant_with_min_max_vars(
-            x, low, high, num_bits=8, narrow_range=self.symmetric
+        x = tf.convert_to_tensor(x)
+        y = tf.quantization.fake_quant_with_min_max_vars(
+            tf.cast(x, tf.float32), low, high, num_bits=8, narrow_range=self.symmetric
         )
+        return tf.cast(y, x.dtype)
 
     def compute_output_spec(self, x, grid=None, only_grid=False, **kwargs):
         if only_grid:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_frm.quantization.layers.fake_quant import FakeQuant
+from keras_frm.quantization.layers.integer_grid import nudged_grid
 from keras_frm.quantization.layers.tfmot import tfmot_quantizers
 
 
@@ -59,8 +60,8 @@ class MovingAverageFakeQuant(FakeQuant):
 
     def build(self, input_shape):
         low, high = self.initial_range
-        self.minima = self._add_end(low, "minima", (self.members,))
-        self.maxima = self._add_end(high, "maxima", (self.members,))
+        self.minima = self._add_end(low, "minima")
+        self.maxima = self._add_end(high, "maxima")
         self.steps = self.add_weight(
             shape=(),
             dtype="int32",
@@ -77,8 +78,21 @@ class MovingAverageFakeQuant(FakeQuant):
         )
         self.built = True
 
+    def _add_end(self, value, name):
+        return self.add_weight(
+            shape=(self.members,),
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            dtype="float32",  # half precision would round the range
+            autocast=False,
+            name=name,
+        )
+
     def ends(self):
         return tf.reduce_min(self.minima.value), tf.reduce_max(self.maxima.value)
+
+    def grid(self):
+        return nudged_grid(*self.ends(), self.symmetric)
 
     def call(self, x, grid=None, member=0, only_grid=False, training=False):
         if training and self.trainable and not only_grid:
