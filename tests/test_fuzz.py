@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("seed", "files", "images"),
-    [(0, 60, 60), pytest.param(1, 500, 200, marks=pytest.mark.slow)],
+    [(0, 60, 60), pytest.param(1, 500, 200, marks=pytest.mark.long)],
 )
 def test_damaged_files_give_named_errors(seed, files, images, folder, tmp_path):
     found = fuzz(
@@ -51,8 +51,8 @@ def test_damaged_files_give_named_errors(seed, files, images, folder, tmp_path):
     assert sum(int(count) for _, count in found) == files + images
 
 
-@pytest.mark.slow
-def test_damaged_files_of_integers_alone(tmp_path):
+@pytest.mark.parametrize("files", [40, pytest.param(300, marks=pytest.mark.long)])
+def test_damaged_files_of_integers_alone(files, tmp_path):
     """The operations that only `int8_full` brings, its LayerNorm and softmax."""
     image = keras.Input((*SIZE, 3))
     x = keras.layers.Rescaling(1 / 255)(image)
@@ -70,9 +70,9 @@ def test_damaged_files_of_integers_alone(tmp_path):
         representative_data=scenes(SIZE, 2),
         min_agreement=0,
     )
-    found = dict(fuzz(2, 300, 0, path, "--folder", tmp_path))
+    found = dict(fuzz(2, files, 0, path, "--folder", tmp_path))
     assert set(found) == {"none", "ModelFileError"}
-    assert sum(map(int, found.values())) == 300
+    assert sum(map(int, found.values())) == files
 
 
 def fuzz(*arguments):

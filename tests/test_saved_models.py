@@ -16,14 +16,14 @@ from keras_frm.data.representative import scenes
 from keras_frm.quantization.after_training import (
     quantize_after_training,
 )
-from keras_frm.targets import precisions_of
 
 SIZE = (32, 64)
 IMAGES = scenes(SIZE, 2)
 BATCH = IMAGES[0][None].astype("float32")
+# Loader -> its code, and the files it loads.
 LOADERS = {
-    "keras_frm": "import keras_frm; load = keras_frm.load_model",
-    "keras": "import keras, keras_frm; load = keras.models.load_model",
+    "keras": ("import keras, keras_frm; load = keras.models.load_model", "*.keras"),
+    "keras_frm": ("import keras_frm; load = keras_frm.load_model", "*quantized*.keras"),
 }
 SCRIPT = """
 import sys
@@ -32,7 +32,7 @@ import numpy as np
 folder = Path(sys.argv[1])
 image = np.load(folder / "image.npy")
 outputs = {}
-for path in sorted(folder.glob("*.keras")):
+for path in sorted(folder.glob(sys.argv[3])):
     try:
         outputs[path.stem] = np.asarray(load(path)(image).numpy(), "float64")
     except Exception as error:
@@ -64,8 +64,12 @@ def quantized_models():
 
 def graphs():
     network = tiny_model().network
-    kinds = [(precision, "mask") for precision in precisions_of("tflite")]
-    for precision, output in [*kinds, ("float32", "logits"), ("float32", "scores")]:
+    for precision, output in (
+        ("float32", "mask"),
+        ("float32", "scores"),
+        ("int8", "logits"),
+        ("int8_full", "mask"),
+    ):
         yield (
             f"graph_{precision}_{output}",
             inference_graph(
@@ -95,9 +99,12 @@ def saved(tmp_path_factory):
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_saved_model_computes_the_same_in_a_new_process(loader, saved, tmp_path):
-    folder, expected = saved
+    folder, outputs = saved
+    code, pattern = LOADERS[loader]
+    expected = {path.stem: outputs[path.stem] for path in folder.glob(pattern)}
+    assert len(expected) > 2
     done = subprocess.run(
-        [sys.executable, "-c", LOADERS[loader] + SCRIPT, folder, tmp_path / "all.npz"],
+        [sys.executable, "-c", code + SCRIPT, folder, tmp_path / "all.npz", pattern],
         capture_output=True,
         text=True,
         timeout=600,
