@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from data_files import CLASSES, write_image, write_mask
+from PIL import Image
 
 from keras_frm.data import folder
 from keras_frm.data.class_file import read_class_file
+from keras_frm.data.stored_mask import read_stored_mask
 from keras_frm.files import DataError
 
 
@@ -85,13 +87,83 @@ def test_equal_names_come_before_endings(tmp_path):
     assert [path.name for path in listing.unpaired_labels] == ["a_mask.png"]
 
 
-@pytest.mark.parametrize("suffix", ["tif", "gif"])
-def test_masks_of_other_formats_are_named(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "name"), [("jpg", "JPEG"), ("webp", "WebP")])
+def test_masks_of_formats_with_loss_are_named(tmp_path, suffix, name):
     write_pairs(tmp_path, [("a.jpg", "a.png")])
     mask = tmp_path / "masks/train/a.png"
     mask.rename(mask.with_suffix(f".{suffix}"))
-    with pytest.raises(DataError, match=rf"neither PNG nor BMP, as 'a\.{suffix}'"):
+    with pytest.raises(DataError, match=f"are {name}"):
         folder.find_pairs(tmp_path, "train")
+
+
+IDS = np.random.default_rng(0).integers(0, 4, (5, 8), np.uint8)
+RAMP = np.arange(4, dtype=np.uint8) * 85
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode", "options"),
+    [
+        ("tif", "L", {}),
+        ("tiff", "L", {"compression": "tiff_lzw"}),
+        ("tif", "L", {"compression": "tiff_adobe_deflate"}),
+        ("tif", "P", {"compression": "packbits"}),
+        ("tif", "I;16", {}),
+        ("tif", "LA", {}),
+        ("tif", "RGB", {}),
+        ("gif", "P", {}),
+    ],
+)
+def test_tiff_and_gif_masks(tmp_path, ending, mode, options):
+    write_pairs(tmp_path, [("a.jpg", "a.png")])
+    (tmp_path / "masks/train/a.png").unlink()
+    path = tmp_path / f"masks/train/a.{ending}"
+    grey = Image.fromarray(IDS)
+    if mode == "P":
+        image = Image.fromarray(IDS)
+        image.putpalette(np.repeat(RAMP, 3).tobytes())
+    elif mode == "I;16":
+        image = Image.fromarray(IDS.astype(np.uint16))
+    else:
+        image = grey.convert(mode)
+    image.save(path, **options)
+    (pair,) = folder.find_pairs(tmp_path, "train").pairs
+    assert pair.label == path
+    np.testing.assert_array_equal(read_stored_mask(path).values, IDS)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_tiff_mask_is_read_as_stored(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(IDS).save(tmp_path / "a.tif", exif=exif)
+    np.testing.assert_array_equal(read_stored_mask(tmp_path / "a.tif").values, IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.tif", {"compression": "jpeg"}, "compressed as JPEG"),
+        ("a.tif", {"save_all": True}, "several pages"),
+        ("a.gif", {"save_all": True}, "several pictures"),
+    ],
+)
+def test_masks_that_are_no_ids_are_refused(tmp_path, name, options, message):
+    if "save_all" in options:
+        options = {**options, "append_images": [Image.fromarray(3 - IDS)]}
+    Image.fromarray(IDS).save(tmp_path / name, **options)
+    with pytest.raises(DataError, match=message):
+        read_stored_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif"])
+def test_cut_masks_are_refused(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(np.tile(IDS, (20, 20))).save(path)
+    content = path.read_bytes()
+    for kept in range(0, len(content) - 2, max(1, len(content) // 40)):
+        path.write_bytes(content[:kept])
+        with pytest.raises(DataError):
+            read_stored_mask(path)
 
 
 # === Class files ===

@@ -12,13 +12,13 @@ from keras_frm.data.listing import (
     require_folder,
 )
 from keras_frm.data.mask_names import without_endings
+from keras_frm.data.stored_mask import MASK_SUFFIXES
 from keras_frm.files import DataError
 from keras_frm.images.finding import find_files
 from keras_frm.images.reading import IMAGE_SUFFIXES
 from keras_frm.presets import PRESETS, Preset
 
 CLASS_FILE = "classes.csv"
-_MASK_SUFFIXES = (".png", ".bmp")
 _ROBOFLOW_MASK = "_mask.png"
 
 
@@ -26,9 +26,9 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     """List the pairs of a user's own folder.
 
     An image and its mask have the same path below `images` and `masks`, without the
-    ending; or every mask adds the same to it, as `_mask`. Masks are PNG (or BMP) and
-    hold ids or the colours of the class file. That is `classes.csv`, or one that a
-    labelling tool wrote, see `read_class_file`. A split of Roboflow's export has
+    ending; or every mask adds the same to it, as `_mask`. Masks are PNG (or BMP, TIFF,
+    GIF) and hold ids or the colours of the class file. That is `classes.csv`, or one
+    that a labelling tool wrote, see `read_class_file`. A split of Roboflow's export has
     images, masks and `_classes.csv` in one folder.
 
     Args:
@@ -61,7 +61,7 @@ def find_pairs(root: str | Path, split: str | None) -> Listing:
     else:
         image_folder = require_folder(root / "images" / below, layout)
         mask_folder = require_folder(root / "masks" / below, layout)
-        masks = find_files(mask_folder, _MASK_SUFFIXES)
+        masks = find_files(mask_folder, MASK_SUFFIXES)
     labels = read_class_file(_class_file(root, mask_folder))
     images = find_files(image_folder, IMAGE_SUFFIXES)
     if image_folder == mask_folder:
@@ -133,9 +133,8 @@ def _refuse_other_masks(folder: Path) -> None:
             f"The masks in '{folder}' are JPEG, which changes ids. "
             "Save them as PNG from their source."
         )
-    others = find_files(folder, [".tif", ".tiff", ".gif", ".webp"])
-    if others:
+    if others := find_files(folder, [".webp"]):
         raise DataError(
-            f"The masks in '{folder}' are neither PNG nor BMP, as '{others[0].name}'. "
-            "Save them as PNG."
+            f"The masks in '{folder}' are WebP, as '{others[0].name}'. Save them as "
+            "PNG from their source."
         )

@@ -42,7 +42,7 @@ def read_mask(
     `DataWarning`. An RGB mask of equal channels that shows no class's colour holds ids.
 
     Args:
-        path: A PNG or BMP file.
+        path: A PNG, BMP, TIFF or GIF file.
         labels: The label set that says what the stored ids and colours mean.
         train_ids: The mask holds train ids, whatever `labels.ids` says.
 

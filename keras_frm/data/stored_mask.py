@@ -8,9 +8,13 @@ import numpy as np
 from PIL import Image
 
 from keras_frm.files import DataError, read_bytes, unreadable
+from keras_frm.images.header import read_header
+from keras_frm.images.tiff import read_tiff_header, without_orientation
 
 # What Pillow may open: the fewer decoders, the smaller the attack surface.
-_FORMATS = ("PNG", "BMP")
+_FORMATS = ("PNG", "BMP", "TIFF", "GIF")
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+_LOSSY = ("jpeg", "tiff_jpeg", "webp")  # as Pillow names what a TIFF file may have
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 
@@ -34,28 +38,31 @@ def read_stored_mask(path: str | Path) -> StoredMask:
     """Read a mask file as it is.
 
     Args:
-        path: A PNG or BMP file.
+        path: A PNG, BMP, TIFF or GIF file of one picture, without loss.
 
     Raises:
         DataError: The file is missing, empty, truncated or not a mask.
     """
     data = read_bytes(path)
-    is_png = data.startswith(b"\x89PNG")
-    bits, colour_type = (data[24:25], data[25:26]) if is_png else (b"", b"")
-    if bits == b"\x10" and colour_type in (b"\2", b"\4", b"\6"):
+    header = read_header(data)
+    if header is not None and header.kind == "TIFF":
+        data = _checked_tiff(path, data)
+    bits = 8 if header is None else header.bits
+    if data.startswith(b"\x89PNG") and bits == 16 and data[25:26] in b"\2\4\6":
         raise DataError(
             f"Mask '{path}' has several channels of 16 bits. Save it with 8.", path
         )
     # Pillow, because it gives the indices of a palette PNG, as BDD100K ships;
     # OpenCV and TensorFlow expand them to the colours of the palette.
     with _open(path, data) as image:
+        _check_picture(path, image)
         try:
             # Grey of few bits is scaled to 0..255 by some readers and not by others.
             if image.mode == "1":
                 return _few_bits(np.array(image).astype(np.uint8), 1)
-            if image.mode == "L" and colour_type == b"\0" and bits < b"\x08":
-                step = 255 // (2 ** bits[0] - 1)
-                return _few_bits(np.array(image) // step, bits[0])
+            if image.mode == "L" and bits < 8:
+                step = 255 // (2**bits - 1)
+                return _few_bits(np.array(image) // step, bits)
             if image.mode == "P":
                 return StoredMask("palette", np.array(image), _palette(image))
             if image.mode in ("L", *_WIDE_MODES):
@@ -77,6 +84,32 @@ def read_stored_mask(path: str | Path) -> StoredMask:
     if (pixels == pixels[..., :1]).all():
         return StoredMask("equal channels", pixels[..., 0].copy(), _grey_ramp(8))
     return StoredMask("colours", pixels)
+
+
+def _checked_tiff(path: str | Path, data: bytes) -> bytes:
+    """Return a TIFF file that Pillow reads as it is stored; refuses what it cannot."""
+    header = read_tiff_header(data)
+    if header.unsupported or not header.complete:
+        raise unreadable(path, header.unsupported or "it is truncated")
+    if header.has_pages:
+        raise DataError(f"Mask '{path}' has several pages. Save one.", path)
+    return without_orientation(data, header)
+
+
+def _check_picture(path: str | Path, image: Image.Image) -> None:
+    """Refuse an animation, and a compression that changes ids."""
+    try:
+        moves = image.format == "GIF" and image.n_frames > 1
+    except Exception as error:  # damaged files raise almost anything in Pillow
+        raise unreadable(path, error) from error
+    if moves:
+        raise DataError(f"Mask '{path}' has several pictures. Save one.", path)
+    if image.info.get("compression") in _LOSSY:
+        raise DataError(
+            f"Mask '{path}' is compressed as JPEG, which changes ids. Save it as PNG "
+            "from its source.",
+            path,
+        )
 
 
 def _few_bits(values: np.ndarray, bits: int) -> StoredMask:

@@ -19,8 +19,7 @@ class ImageHeader(NamedTuple):
     """Format, height and width (pixels), and whether the file holds the whole image.
 
     `complete` is judged for JPEG, whose decoder fills what is missing with grey, and
-    for TIFF, whose decoder prints. `bits` is 16 where a PNG or TIFF has as many in a
-    sample.
+    for TIFF, whose decoder prints. `bits` are those of a sample of a PNG or TIFF.
     """
 
     kind: str
@@ -50,7 +49,7 @@ def read_header(data: bytes) -> ImageHeader | None:
     header = None
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         size = (_number(data[at : at + 4], "big") for at in (20, 16))
-        header = ImageHeader("PNG", *size, bits=16 if data[24:25] == b"\x10" else 8)
+        header = ImageHeader("PNG", *size, bits=_number(data[24:25], "big"))
     elif data.startswith(b"\xff\xd8\xff"):
         header = _jpeg(data)
     elif data.startswith(b"BM"):
