@@ -7,8 +7,8 @@ from keras import layers
 from tiny import batch
 
 from keras_frm.export.agreement import sure_agreement
+from keras_frm.export.report import ExportError
 from keras_frm.export.tflite import export
-from keras_frm.export.tflite.checks import ExportError
 from keras_frm.graph.graph import rebuild
 from keras_frm.graph.layer_like import layer_like
 from keras_frm.quantization.layers.fake_quant import FakeQuant

@@ -22,7 +22,7 @@ def export_files(
     Returns:
         Their paths.
     """
-    from keras_frm.export.tflite.checks import ExportError
+    from keras_frm.export.report import ExportError
 
     exports = {
         "float32": (model, {"precision": "float32"}),

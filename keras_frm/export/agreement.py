@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_frm.export.report import ExportError
 from keras_frm.export.request import ExportRequest
 from keras_frm.export.samples import Samples
-from keras_frm.export.tflite.checks import ExportError, mask_agreement
 
 # Of the spread of the logits; rounding to int8 turns the classes of smaller margins.
 _SMALLEST_MARGIN = 0.1
@@ -49,7 +49,7 @@ def agreement_of(masks: np.ndarray, logits: keras.Model, samples: Samples) -> Ag
         ]
     )  # (B, h, w, C)
     return Agreement(
-        pixels=mask_agreement(masks, expected.argmax(axis=-1)),
+        pixels=float(np.mean(masks == expected.argmax(axis=-1))),
         sure=sure_agreement(masks, expected),
         images=len(samples.checked),
         held_out=samples.held_out if samples.calibration else None,
@@ -83,7 +83,7 @@ def sure_agreement(masks: np.ndarray, logits: np.ndarray) -> float:
     0.5
     """
     if logits.shape[-1] == 1:
-        return mask_agreement(masks, np.zeros_like(masks))
+        return float(np.mean(masks == 0))
     largest = np.partition(logits, -2, axis=-1)[..., -2:]
     margins = largest[..., 1] - largest[..., 0]  # (B, H, W)
     spread = np.std(logits - logits.mean(axis=-1, keepdims=True))
@@ -91,11 +91,11 @@ def sure_agreement(masks: np.ndarray, logits: np.ndarray) -> float:
     expected = logits.argmax(axis=-1)
     members = [sure & (expected == label) for label in np.unique(expected)]
     shares = [
-        mask_agreement(masks[of_class], expected[of_class])
+        np.mean(masks[of_class] == expected[of_class])
         for of_class in members
         if of_class.mean() >= _SMALLEST_SHARE
     ]
-    return float(np.mean(shares)) if shares else mask_agreement(masks, expected)
+    return float(np.mean(shares if shares else masks == expected))
 
 
 def check_agreement(agreement: Agreement, request: ExportRequest) -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 from keras_frm.export.tflite.delegates import GPU_OPERATIONS
 
 
+class ExportError(ValueError):
+    """An exported file that fails a check."""
+
+
 @dataclass(frozen=True)
 class ExportReport:
     """An exported file, checked.

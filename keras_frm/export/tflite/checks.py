@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from keras_frm.export.report import ExportError
 
 _NAMES = {
     code: name
@@ -21,10 +22,6 @@ _FORBIDDEN = {
     "BATCH_TO_SPACE_ND": "a dilated convolution became three operations, which GPU "
     "delegates lack",
 }
-
-
-class ExportError(ValueError):
-    """An exported file that fails a check."""
 
 
 def operations(content: bytes) -> Counter:
@@ -89,20 +86,6 @@ def check_integers(content: bytes) -> None:
                 f"Tensor '{tensor.Name().decode()}' is float: an accelerator without "
                 "float cannot run the file."
             )
-
-
-def mask_agreement(masks: np.ndarray, expected: np.ndarray) -> float:
-    """Return the share of pixels where two masks have the same class.
-
-    Args:
-        masks: (B, H, W) class ids.
-        expected: (B, H, W) class ids.
-
-    Example:
-    >>> mask_agreement(np.array([[[1, 2]]]), np.array([[[1, 3]]]))
-    0.5
-    """
-    return float(np.mean(np.asarray(masks) == np.asarray(expected)))
 
 
 def _tensors(content):

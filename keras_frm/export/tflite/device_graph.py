@@ -32,13 +32,18 @@ def device_graph(
     Returns:
         A Functional model to be converted.
     """
-    target, output = request.target, request.output
+    target = request.target
     if request.trained:
-        return with_head(freeze(logits), output)
-    if not request.calibrated:
-        return with_head(rewrite(logits, target.passes), output)
+        graph = freeze(logits)
+    elif request.calibrated:
+        graph = prepare_for_integers(logits, target, images)
+    else:
+        graph = rewrite(logits, target.passes)
+    graph = with_head(graph, request.output)
+    if request.trained or not request.calibrated:
+        return graph
     return quantize_after_training(
-        with_head(prepare_for_integers(logits, target, images), output),
+        graph,
         images,
         request.keep_float,
         progress,

@@ -113,17 +113,17 @@ def export_tflite(
     check_operations(content)
     if not request.target.keeps_float:
         check_integers(content)
-    agreement = agreement_of(file_masks(content, samples.checked), logits, samples)
+    interpreter = load_interpreter(content, 2)
+    masks = file_masks(interpreter, samples.checked)
+    agreement = agreement_of(masks, logits, samples)
     check_agreement(agreement, request)
 
-    report = _report(content, request, agreement)
     write_bytes(request.path, content)
-    return report
+    return _report(content, interpreter, request, agreement)
 
 
-def _report(content, request, agreement):
+def _report(content, interpreter, request, agreement):
     """Return the report of a file that passed."""
-    interpreter = load_interpreter(content, 2)
     return ExportReport(
         path=request.path,
         size=len(content),

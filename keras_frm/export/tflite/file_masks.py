@@ -4,21 +4,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.backends.tensors import read_input, read_output
 
 
-def file_masks(content: bytes, images: Iterable[np.ndarray]) -> np.ndarray:
+def file_masks(interpreter, images: Iterable[np.ndarray]) -> np.ndarray:
     """Run a file on images.
 
     Args:
-        content: The file.
+        interpreter: An interpreter of the file with allocated tensors.
         images: Arrays (H, W, 3) uint8 at the file's size.
 
     Returns:
         (B, h, w) class ids, at the stride of the file.
     """
-    interpreter = load_interpreter(content, 2)
     image_input = read_input(interpreter, None)
     result = read_output(interpreter, None)
     masks = []
