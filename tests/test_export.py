@@ -139,6 +139,17 @@ def test_metadata(precision, exported):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_file_runs_by_the_names_of_its_signature(precision, exported):
+    path = exported(precision).path
+    run = load_interpreter(path.read_bytes(), 1).get_signature_runner()
+    image = scenes(SIZE, 1)[0]
+    dtype = np.float32 if precision in FLOATS else np.uint8
+    np.testing.assert_array_equal(
+        run(image=image[None].astype(dtype))["mask"][0], Segmenter(path)(image)
+    )
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_segmenter_gives_the_models_mask(precision, exported, model):
     report = exported(precision)
     segmenter = Segmenter(report.path, num_threads=1)

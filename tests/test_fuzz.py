@@ -14,6 +14,7 @@ from tflite_files import SIZE, float_logits, int8_logits, uint8_mask
 
 from keras_frm import export_tflite
 from keras_frm.data.representative import scenes
+from keras_frm.export.tflite.interface import with_interface
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.file_metadata import FileMetadata, attach
 
@@ -30,7 +31,8 @@ def folder(tmp_path_factory):
         output = "mask" if name == "mask" else "logits"
         about = FileMetadata(LABELS, output, 1, name, SIZE, "0.1.0")
         (folder / f"{name}.tflite").write_bytes(content)
-        (folder / f"{name}_own.tflite").write_bytes(attach(content, about))
+        content = attach(with_interface(content, about), about)
+        (folder / f"{name}_own.tflite").write_bytes(content)
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     for ending in ("png", "jpg"):
         cv2.imwrite(str(folder / f"image.{ending}"), cv2.blur(image, (5, 5)))

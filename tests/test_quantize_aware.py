@@ -138,6 +138,9 @@ def assert_file_is_the_same(model, folder, size=SIZE):
             output=output,
         )  # fmt: skip
         assert report.agreement == 1
+        assert load_interpreter(report.path.read_bytes(), 1).get_signature_list() == {
+            "serving_default": {"inputs": ["image"], "outputs": [output]}
+        }
     masks = run_file(folder / "mask.tflite", images)
     np.testing.assert_array_equal(masks, expected.argmax(axis=-1))
     logits = run_file(folder / "logits.tflite", images)

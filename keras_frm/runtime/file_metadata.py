@@ -11,7 +11,8 @@ from keras_frm.labels import LabelSet
 
 OUTPUTS = ("mask", "logits", "scores")
 
-_JSON, _LABELS = "keras_frm.json", "labels.txt"
+LABELS_FILE = "labels.txt"  # one name a line
+_JSON = "keras_frm.json"
 _MAX_MEMBERS, _MAX_MEMBER_BYTES = 16, 2**20
 _ZIP_END = 22  # bytes of its last record
 _MAX_CLASSES = 255  # masks are uint8 and 255 is "ignore"
@@ -100,7 +101,7 @@ def attach(model: bytes, metadata: FileMetadata) -> bytes:
     }
     members = {
         _JSON: json.dumps(entry, indent=1, sort_keys=True),
-        _LABELS: "".join(f"{name}\n" for name in labels.classes),
+        LABELS_FILE: "".join(f"{name}\n" for name in labels.classes),
     }
     file = io.BytesIO()
     file.write(model)
@@ -129,7 +130,7 @@ def read(content: bytes) -> FileMetadata | None:
         return None
     try:
         entry = json.loads(members[_JSON])
-        labels, names = entry["labels"], members[_LABELS].decode().splitlines()
+        labels, names = entry["labels"], members[LABELS_FILE].decode().splitlines()
         return FileMetadata(
             labels=LabelSet.from_config({**labels, "classes": names}),
             output=str(entry["output"]),

@@ -20,6 +20,7 @@ from keras_frm.export.tflite.checks import (
 from keras_frm.export.tflite.convert import to_tflite
 from keras_frm.export.tflite.device_graph import device_graph
 from keras_frm.export.tflite.file_masks import file_masks
+from keras_frm.export.tflite.interface import with_interface
 from keras_frm.export.tflite.partitions import delegated_outputs, outside_delegate
 from keras_frm.files import write_bytes
 from keras_frm.labels import LabelSet
@@ -47,7 +48,9 @@ def export_tflite(
 
     The file gets its name only after its operations, its shapes and its masks have
     been checked; one that fails leaves nothing behind. Names and colours of the
-    classes, the input's contract and where the file comes from are in the file.
+    classes, the input's contract and where the file comes from are in the file. Its
+    signature calls the input "image" and the output what `output` says. Files of logits
+    and scores run in MediaPipe's `ImageSegmenter`.
 
     Args:
         model: A `SegmentationModel`, or a Functional model from RGB in [0, 255] to
@@ -108,7 +111,8 @@ def export_tflite(
     samples = take_samples(representative_data, request.size, request.calibrated)
 
     graph = device_graph(logits, request, samples.calibration, progress)
-    content = attach(to_tflite(graph, request.target), about)
+    content = with_interface(to_tflite(graph, request.target), about)
+    content = attach(content, about)
 
     check_operations(content)
     if not request.target.keeps_float:
