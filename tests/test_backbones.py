@@ -169,7 +169,9 @@ def moved_by_a_step(model):
     return [k for k, v in weights_of(model).items() if np.any(before[k] != v)]
 
 
-@pytest.mark.parametrize("kind", ["van", "mobile"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("van", marks=pytest.mark.long), "mobile"]
+)
 def test_frozen_backbone_stays_as_it_is_also_from_a_file(kind, tmp_path):
     backbone = mobile_backbone() if kind == "mobile" else None
     model = tiny_model(backbone=backbone, freeze_backbone=True)

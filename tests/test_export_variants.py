@@ -52,7 +52,7 @@ def check(model, size, path, precision, least, keep_float=()):
 
 
 @pytest.mark.parametrize(
-    "context", ["ppm", "dappm", pytest.param(None, marks=pytest.mark.slow)]
+    "context", ["ppm", "dappm", pytest.param(None, marks=pytest.mark.long)]
 )
 def test_float32(context, tmp_path):
     report = check(network(context), ODD, tmp_path / "a.tflite", "float32", 0.999)
@@ -60,9 +60,20 @@ def test_float32(context, tmp_path):
     assert set(report.outside_xnnpack) == {"ARG_MAX", "CAST"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("context", ["ppm", "dappm", None])
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+LARGER_CASES = [("ppm", "int8")] + [
+    (context, precision)
+    for context in ("dappm", None)
+    for precision in ("float32", "int8")
+]
+
+
+@pytest.mark.parametrize(
+    ("context", "precision"),
+    [
+        ("ppm", "float32"),
+        *(pytest.param(*case, marks=pytest.mark.long) for case in LARGER_CASES),
+    ],
+)
 def test_sizes_that_are_multiples_of_32(context, precision, tmp_path):
     least = {"float32": 0.999, "int8": 0.6}[precision]
     check(network(context), EVEN, tmp_path / "a.tflite", precision, least)
@@ -71,9 +82,9 @@ def test_sizes_that_are_multiples_of_32(context, precision, tmp_path):
 @pytest.mark.parametrize(
     "context",
     [
-        "dappm",
-        pytest.param("ppm", marks=pytest.mark.slow),
-        pytest.param(None, marks=pytest.mark.slow),
+        None,
+        pytest.param("ppm", marks=pytest.mark.long),
+        pytest.param("dappm", marks=pytest.mark.long),
     ],
 )
 def test_int8(context, tmp_path):
@@ -87,7 +98,7 @@ def test_int8(context, tmp_path):
     ("precision", "keep_float", "least"),
     [
         ("float32", (), 0.999),
-        pytest.param("int8", ("decoder.flow*",), 0.6, marks=pytest.mark.slow),
+        pytest.param("int8", ("decoder.flow*",), 0.6, marks=pytest.mark.long),
     ],
 )
 def test_flow_alignment(precision, keep_float, least, tmp_path):

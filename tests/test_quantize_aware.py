@@ -152,7 +152,9 @@ def assert_file_is_the_same(model, folder, size=SIZE):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [mobile_net, residual_net])
+@pytest.mark.parametrize(
+    "make", [mobile_net, pytest.param(residual_net, marks=pytest.mark.long)]
+)
 def test_trained_network_and_its_file_give_the_same_numbers(make, tmp_path):
     model = trained(make)
     before = weights_of(model)
@@ -239,6 +241,7 @@ def _ends(model):
     return {n: [float(e) for e in r.ends()] for n, r in ranges_of(model).items()}
 
 
+@pytest.mark.long
 def test_ranges_stay_after_their_steps():
     trainable = quantized(trained(residual_net), freeze_after=4)
     train(trainable, epochs=1)

@@ -92,6 +92,7 @@ def test_the_same_command_goes_on_to_the_same_end(
     assert np.mean(changed) > 0.3
 
 
+@pytest.mark.long
 def test_one_interrupted_between_its_files_writes_them_without_training(
     command, whole, tmp_path
 ):
@@ -123,6 +124,7 @@ def test_another_setting_is_named(options, match, command, interrupted):
     assert names_in(interrupted) == content
 
 
+@pytest.mark.long
 def test_one_killed_before_its_first_checkpoint_begins_again(
     command, interrupted, whole, tmp_path, monkeypatch
 ):

@@ -12,7 +12,7 @@ from keras_frm.layers import BilinearUpsampling
 from keras_frm.scenes import render_scene
 
 pytest.importorskip("tf_keras")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SIZE = (64, 128)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)

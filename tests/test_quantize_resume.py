@@ -96,7 +96,7 @@ class Ends(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     "freeze_after",
-    [None, STEPS + 2, pytest.param(STEPS, marks=pytest.mark.slow)],
+    [None, *(pytest.param(n, marks=pytest.mark.long) for n in (STEPS, STEPS + 2))],
     ids=str,
 )
 def test_two_epochs_are_one_a_file_and_one(freeze_after, tmp_path):
@@ -170,7 +170,7 @@ class SaveAfter(keras.callbacks.Callback):
             self.model.save(self.path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_distillation_goes_on_under_the_recipe(tmp_path):
     """Falling learning rate, averaged weights, a teacher, ranges that freeze."""
     model = trainable(STEPS + 1, teacher=True, contrastive_weight=0.5, embedding_dim=4)

@@ -49,7 +49,14 @@ def twice(layer, x):
 
 
 @pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "float32",
+        "mixed_bfloat16",
+        pytest.param("mixed_float16", marks=pytest.mark.long),
+    ],
+)
 def test_outputs_gradients_and_states_are_those_of_a_plain_call(dtype, eager):
     layer = block(dtype=dtype)
     other = twin(layer)
@@ -81,6 +88,7 @@ def test_weights_that_do_not_train_get_no_gradient():
     assert np.isfinite(y).all()
 
 
+@pytest.mark.long
 def test_training_the_whole_network_is_the_same():
     images, labels = batch(size=(40, 48))
     models = []

@@ -5,6 +5,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+# What int8 kernels are made of; without VNNI, XNNPACK's gain little over float on x86.
+_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
+
 
 def machine_name() -> str:
     """Return processor, cores, system, and versions that timings depend on.
@@ -14,7 +17,7 @@ def machine_name() -> str:
     True
     """
     parts = [
-        f"{_processor()}, {_cores()} cores",
+        f"{_processor()} ({_instructions()}), {_cores()} cores",
         f"{platform.system()} {platform.release()}",
         f"Python {platform.python_version()}",
         f"LiteRT {package_version('ai-edge-litert')}",
@@ -43,14 +46,24 @@ def package_version(name: str) -> str:
 
 def _processor() -> str:
     fields = ("model name", "Hardware", "Model")  # x86, and two of Arm's
+    known = _processor_fields()
+    found = (known[field] for field in fields if known.get(field))
+    return next(found, platform.processor() or platform.machine())
+
+
+def _instructions() -> str:
+    known = _processor_fields()
+    flags = f"{known.get('flags', '')} {known.get('Features', '')}".split()  # x86, Arm
+    return " ".join(name for name in _INSTRUCTIONS if name in flags) or "flags unknown"
+
+
+def _processor_fields() -> dict[str, str]:
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
-        lines = []
+        return {}
     pairs = (line.partition(":") for line in lines)
-    values = {name.strip(): value.strip() for name, _, value in pairs}
-    known = (values[field] for field in fields if values.get(field))
-    return next(known, platform.processor() or platform.machine())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _cores() -> int:

@@ -101,7 +101,7 @@ def _extremes_function(plan, measured):
     sizes = [len(members) for members in measured.values()]
     probe = keras.Model(plan.graph.inputs, tensors)
 
-    @tf.function
+    @tf.function(autograph=False)
     def extremes(image):
         # Of one tensor, Keras makes no list.
         values = iter(keras.tree.flatten(probe(image, training=False)))

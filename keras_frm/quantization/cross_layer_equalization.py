@@ -118,7 +118,7 @@ def _channel_sizes(graph, groups, images) -> Mapping[int, np.ndarray]:
     tensors = [tensor for members in groups for tensor in members]
     probe = keras.Model(graph.inputs, tensors)
 
-    @tf.function
+    @tf.function(autograph=False)
     def sizes(image):
         values = keras.tree.flatten(probe(image, training=False))
         axes = [list(range(len(value.shape) - 1)) for value in values]
