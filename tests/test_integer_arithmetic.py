@@ -1,5 +1,7 @@
 """Networks that train for int8 compute the numbers of their files, bit by bit."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from keras_frm.quantization.layers.integer_grid import (
     round_mantissa,
 )
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
+from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -353,6 +356,7 @@ def test_normalisation_does_not_depend_on_the_order_of_its_sums(wrap):
     ("layer", "shapes"),
     [
         (QuantizedMultiply(name="a"), [(2, 3, 4, 5), (1, 1, 4, 5)]),
+        (QuantizedLeakyRelu(0.25, name="a"), [(2, 3, 4, 5)]),
         (QuantizedResize((5, 6), name="a"), [(2, 3, 4, 5)]),
         (QuantizedGlobalPooling(name="a"), [(2, 3, 4, 5)]),
         (QuantizedGlobalPooling(True, name="a"), [(2, 3, 4, 5)]),
@@ -364,7 +368,7 @@ def test_config_comes_back_and_shapes_are_known(layer, shapes):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     tensors = [keras.Input(shape[1:], batch_size=shape[0]) for shape in shapes]
-    names = ("x_scale", "y_scale", "output_scale") if shapes[1:] else ("scale",)
-    scales = dict.fromkeys(names, 0.5)
+    taken = inspect.signature(layer.call).parameters
+    scales = {name: 0.5 for name in taken if name.endswith("scale")}
     known = layer(*tensors, **scales).shape
     assert known == layer(*(np.zeros(s, np.float32) for s in shapes), **scales).shape

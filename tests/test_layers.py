@@ -87,7 +87,7 @@ CASES = {
 # test_fake_quant_layers.py and test_integer_arithmetic.py.
 QUANTIZERS = {"FakeQuant", "MovingAverageFakeQuant", "KernelFakeQuant", "Quantize"}
 QUANTIZERS |= {"QuantizedConvolution", "QuantizedLayerNorm", "QuantizedMultiply"}
-QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedResize"}
+QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedLeakyRelu", "QuantizedResize"}
 every_layer = pytest.mark.parametrize("name", CASES)
 
 

@@ -57,8 +57,10 @@ class SegmentationModel(CheckedStepModel):
         ValueError: There is no such preset, or nothing that an embedding head reads.
 
     Example:
+    >>> from keras_frm.layers import VAN
     >>> from keras_frm.networks.registry import build_parts
-    >>> parts = build_parts(11, backbone="van_tiny", decoder_width=32)
+    >>> backbone = VAN((8, 8, 16, 16), (2, 2, 2, 2), (1, 1, 1, 1))
+    >>> parts = build_parts(11, backbone=backbone, decoder_width=32)
     >>> model = SegmentationModel(parts, "camvid")
     >>> model.compile()
     >>> images = keras.ops.full((1, 64, 64, 3), 128.0)
