@@ -21,7 +21,10 @@ from keras_frm.quantization.layers.integer_grid import (
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
-from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
+from keras_frm.quantization.layers.quantized_pooling import (
+    QuantizedAveragePooling,
+    QuantizedGlobalPooling,
+)
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
 
 pytest.importorskip("tf_keras")
@@ -132,7 +135,24 @@ def merged(x):
     return layers.ZeroPadding2D(1)(layers.Cropping2D(1)(layers.Identity()(x)))
 
 
+def means(x):
+    """Means of maps whose zero is any integer: half of a step is met often."""
+    x = conv(8, 3, strides=2, activation="swish")(x)
+    y = layers.AveragePooling2D((2, 1))(conv(8, activation="hard_swish")(x))
+    y = layers.GlobalAveragePooling2D(keepdims=True)(layers.MaxPooling2D((1, 5))(y))
+    x = layers.AveragePooling2D(2, strides=1)(x)
+    return layers.Concatenate()([x, layers.Multiply()([layers.Conv2D(8, 1)(x), y])])
+
+
+def joined(x):
+    """Ranges that kernels dictate beside others."""
+    gates = [conv(3, activation=name)(x) for name in ("sigmoid", "tanh")]
+    return layers.Concatenate()([ops.multiply(conv(4)(x), 20.0), *gates, x / 127.5])
+
+
 NETWORKS = {
+    "means": means,
+    "joined": joined,
     "upsampling": upsampled,
     "transposed": transposed,
     "leaky": leaky,
@@ -358,6 +378,7 @@ def test_normalisation_does_not_depend_on_the_order_of_its_sums(wrap):
         (QuantizedMultiply(name="a"), [(2, 3, 4, 5), (1, 1, 4, 5)]),
         (QuantizedLeakyRelu(0.25, name="a"), [(2, 3, 4, 5)]),
         (QuantizedResize((5, 6), name="a"), [(2, 3, 4, 5)]),
+        (QuantizedAveragePooling((2, 3), (1, 2), name="a"), [(2, 3, 4, 5)]),
         (QuantizedGlobalPooling(name="a"), [(2, 3, 4, 5)]),
         (QuantizedGlobalPooling(True, name="a"), [(2, 3, 4, 5)]),
         (QuantizedLayerNorm(0.25, 1e-5, name="a"), [(2, 3, 4, 5)]),
@@ -369,6 +390,6 @@ def test_config_comes_back_and_shapes_are_known(layer, shapes):
     assert again.get_config() == layer.get_config()
     tensors = [keras.Input(shape[1:], batch_size=shape[0]) for shape in shapes]
     taken = inspect.signature(layer.call).parameters
-    scales = {name: 0.5 for name in taken if name.endswith("scale")}
+    scales = {name: 0.5 for name in taken if name.endswith(("scale", "low"))}
     known = layer(*tensors, **scales).shape
     assert known == layer(*(np.zeros(s, np.float32) for s in shapes), **scales).shape

@@ -88,6 +88,7 @@ CASES = {
 QUANTIZERS = {"FakeQuant", "MovingAverageFakeQuant", "KernelFakeQuant", "Quantize"}
 QUANTIZERS |= {"QuantizedConvolution", "QuantizedLayerNorm", "QuantizedMultiply"}
 QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedLeakyRelu", "QuantizedResize"}
+QUANTIZERS |= {"QuantizedAveragePooling"}
 every_layer = pytest.mark.parametrize("name", CASES)
 
 

@@ -26,6 +26,7 @@ from keras_frm.graph.passes.drop_clipped_relu import drop_clipped_relu
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.integer_activations import integer_activations
 from keras_frm.graph.passes.primitive_layers import primitive_layers
+from keras_frm.graph.passes.separate_activations import separate_activations
 from keras_frm.graph.passes.subpixel_convolution import (
     DepthToSpace,
     subpixel_convolution,
@@ -92,6 +93,24 @@ def test_resizing_to_the_size_it_has_falls_away():
 def test_what_is_no_plain_resizing_or_scale_is_left_alone(layer):
     x = image()
     assert_left_alone(primitive_layers, keras.Model(x, layer(x)))
+
+
+@pytest.mark.parametrize("divisor", [127.5, np.array([2.0, 4.0, 0.5], "float32")])
+def test_division_by_a_constant_is_a_product(divisor):
+    x = image()
+    model = keras.Model(x, x / divisor - 1.0)
+    new = primitive_layers(model)
+    assert kinds(new) == {"Multiply": 1, "Subtract": 1}
+    assert_same_function(model, new)
+
+
+@pytest.mark.parametrize("function", [lambda x: x / (x + 9), lambda x: 2 / (x + 9)])
+def test_division_by_a_tensor_stays_one(function):
+    x = image()
+    model = keras.Model(x, function(x))
+    new = primitive_layers(model)
+    assert "Multiply" not in kinds(new)
+    assert_same_function(model, new)
 
 
 def test_average_of_three():
@@ -201,6 +220,23 @@ def test_prelu_with_a_slope_of_each_channel(slopes):
     layer.alpha.assign(np.reshape(slopes, (1, 1, 3)))
     new = integer_activations(model)
     assert "PReLU" not in kinds(new)
+    assert_same_function(model, new)
+
+
+def test_prelu_with_one_slope_of_all():
+    layer = layers.PReLU("random_uniform", shared_axes=[1, 2, 3])
+    x = image()
+    model = keras.Model(x, layer(x))
+    new = integer_activations(model)
+    assert "PReLU" not in kinds(new)
+    assert_same_function(model, new)
+
+
+def test_prelu_as_the_activation_of_a_convolution():
+    slopes = layers.PReLU("random_uniform", shared_axes=[1, 2])
+    model = chain(layers.Conv2D(4, 3, activation=slopes))
+    new = integer_activations(separate_activations(model))
+    assert kinds(new)["Relu"] == 1
     assert_same_function(model, new)
 
 
@@ -352,6 +388,74 @@ def test_what_no_file_has_is_refused_before_training():
     line = f"UpSampling2D '{up}' cannot be exported: TFLite has no operation Resize"
     with pytest.raises(ValueError, match=line):
         quantize_aware(model, representative_data=IMAGES, keep_float=["up*", "conv*"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"antialias": True},
+        {"crop_to_aspect_ratio": True},
+        {"pad_to_aspect_ratio": True},
+        {"interpolation": "bicubic"},
+    ],
+)
+def test_resizing_that_no_file_has_is_refused_before_training(options):
+    x = keras.Input((12, 16, 3))
+    y = layers.Conv2D(4, 3, 2, "same")(layers.Rescaling(1 / 255)(x))
+    y = layers.Conv2D(2, 1)(ops.image.resize(y, (12, 16), **options))
+    with pytest.raises(ValueError, match="no rule for Resize"):
+        quantize_aware(keras.Model(x, y), representative_data=IMAGES)
+
+
+def test_one_channel_is_refused_before_training():
+    with pytest.raises(ValueError, match="one channel"):
+        quantize_aware(unet(channels=1), representative_data=IMAGES)
+
+
+@pytest.fixture
+def mixed_policy():
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("mixed_policy")
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_global_policy_of_half_precision(tmp_path, precision):
+    x = keras.Input((12, 16, 3))
+    y = layers.Normalization(mean=[1, 2, 3], variance=[4, 5, 6])(x)
+    y = layers.SeparableConv2D(4, 3, padding="same", activation="hard_swish")(y)
+    y = layers.Conv2DTranspose(2, 2, 2)(layers.MaxPooling2D()(y))
+    model = keras.Model(x, layers.Activation("linear", dtype="float32")(y))
+    if precision == "int8":
+        model = quantize_aware(model, representative_data=IMAGES)
+        assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    report = export_tflite(
+        model,
+        tmp_path / "a.tflite",
+        input_shape=(12, 16),
+        precision=precision,
+        representative_data=IMAGES,
+        min_agreement=0,
+    )
+    assert report.partitions == 1
+    assert keras.config.dtype_policy().name == "mixed_float16"
+
+
+def test_features_beside_a_sigmoid_are_not_cut_off(tmp_path):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 16, 3))
+    y = layers.Rescaling(1 / 16)(x)
+    parts = [layers.Conv2D(4, 1)(y), layers.Conv2D(4, 1, activation="sigmoid")(y)]
+    y = layers.Conv2D(3, 1)(layers.Concatenate()(parts))
+    report = export_tflite(
+        keras.Model(x, y),
+        tmp_path / "a.tflite",
+        input_shape=(12, 16),
+        precision="int8",
+        representative_data=IMAGES,
+    )
+    assert report.agreement > 0.95
 
 
 def test_conversion_that_fails_is_one_line_and_nothing_on_the_terminal(capfd):

@@ -155,12 +155,27 @@ def test_image_and_sigmoid_have_fixed_ranges():
     assert ranges["c"] != IMAGE_RANGE
 
 
-def test_concatenation_with_a_sigmoid_takes_the_fixed_range():
+def joined_with_a_sigmoid():
     x = image()
     y = conv("c")(x)
     gate = named_op(ops.sigmoid, y, name="gate")
-    plan = plan_of(graph_of(x, named_op(ops.concatenate, [y, gate], -1, name="joined")))
-    assert {range_name(plan, n) for n in ("c", "gate", "joined")} == {"gate"}
+    return graph_of(x, named_op(ops.concatenate, [y, gate], -1, name="joined"))
+
+
+def test_concatenation_with_a_sigmoid_is_of_floats():
+    """In the sigmoid's range, the others would be cut off at 0 and 1."""
+    plan = plan_of(joined_with_a_sigmoid())
+    names = [range_name(plan, name) for name in ("c", "gate", "joined")]
+    assert names == ["c", "gate", None]
+    with pytest.raises(ValueError, match="Concatenate 'joined' has no integer kernel"):
+        Plan(Graph(joined_with_a_sigmoid()), integer_only=True)
+
+
+def test_concatenation_of_one_sigmoid_has_its_range():
+    x = image()
+    gate = named_op(ops.sigmoid, conv("c")(x), name="gate")
+    both = named_op(ops.concatenate, [gate, gate], -1, name="joined")
+    assert range_name(plan_of(graph_of(x, both)), "joined") == "gate"
 
 
 def island():

@@ -3,11 +3,12 @@
 import keras
 
 from keras_frm.export.head import with_head
-from keras_frm.graph.flatten import flatten
+from keras_frm.graph.flatten import flatten, in_float32
 from keras_frm.graph.strides import at_stride
 from keras_frm.targets import rewrite, target_of
 
 
+@in_float32()
 def inference_graph(
     model: keras.Model,
     *,

@@ -1,6 +1,8 @@
 """From composite layers to a graph of primitive ones, at one input size."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 
 import keras
 
@@ -68,6 +70,24 @@ def flatten(
     graph = _without_conversions(keras.Model(inputs, outputs, name=network.name))
     _number_operations(graph)
     return graph
+
+
+@contextlib.contextmanager
+def in_float32() -> Iterator[None]:
+    """Make new layers compute in float32, whatever Keras' global policy is.
+
+    Example:
+    >>> with in_float32():
+    ...     layer = keras.layers.ReLU()
+    >>> layer.compute_dtype
+    'float32'
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def plain_network(model: keras.Model) -> keras.Model:

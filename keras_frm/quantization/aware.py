@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_frm.backend import require_tensorflow
 from keras_frm.data.representative import images_of
-from keras_frm.graph.flatten import flatten, plain_network
+from keras_frm.graph.flatten import flatten, in_float32, plain_network
 from keras_frm.graph.strides import logits_by_stride
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
@@ -23,6 +23,7 @@ from keras_frm.quantization.trainable_graph import (
 from keras_frm.targets import rewrite, target_of_scheme
 
 
+@in_float32()
 def quantize_aware(
     model: keras.Model,
     *,
@@ -96,6 +97,11 @@ def quantize_aware(
     images = images_of(representative_data, shape[:2], CALIBRATION_IMAGES)
     graph = rewrite(flatten(model, shape, batch_size=None), target.passes)
     logits_by_stride(graph)
+    if graph.output.shape[-1] == 1:
+        raise ValueError(
+            f"Model '{model.name}' puts out one channel: the mask of its file would be "
+            "0 everywhere. Give the background a class of its own."
+        )
     check_weights(graph)
     if target.format == "tflite":
         check_kept_float(graph, keep_float)

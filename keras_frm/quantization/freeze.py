@@ -13,7 +13,10 @@ from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolu
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
-from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
+from keras_frm.quantization.layers.quantized_pooling import (
+    QuantizedAveragePooling,
+    QuantizedGlobalPooling,
+)
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
 
 
@@ -131,7 +134,14 @@ def _global_pooling(layer):
     plain = keras.layers.GlobalAveragePooling2D(
         keepdims=layer.keepdims, name=layer.name
     )
-    return lambda x, scale: plain(x)
+    return lambda x, *_: plain(x)
+
+
+def _average_pooling(layer):
+    plain = keras.layers.AveragePooling2D(
+        layer.pool_size, layer.strides, name=layer.name
+    )
+    return lambda x, *_: plain(x)
 
 
 def _leaky_relu(layer):
@@ -147,6 +157,7 @@ def _resize(layer):
 # The converter requantises these to the range behind them by itself.
 _PLAIN = {
     Quantize: _no_quantize,
+    QuantizedAveragePooling: _average_pooling,
     QuantizedGlobalPooling: _global_pooling,
     QuantizedLeakyRelu: _leaky_relu,
     QuantizedMultiply: _multiply,

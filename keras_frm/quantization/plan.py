@@ -16,8 +16,10 @@ from keras_frm.quantization.operation_kinds import (
     FLOAT,
     FLOAT_BY_CHOICE,
     INTEGER,
+    JOINING,
     SAME_SCALE,
     is_cheap_in_float,
+    is_plain_resize,
 )
 
 IMAGE = "image"
@@ -161,23 +163,47 @@ class Plan:
         any_integer = any(id(tensor) in self.integer_tensors for tensor in call.inputs)
         if is_cheap_in_float(operation) and self._feeds_float_only(call):
             return False
+        if kind in JOINING and self._mixes_fixed_ranges(call):
+            return self._in_float(call)
+        if kind == "Resize" and not is_plain_resize(operation):
+            raise ValueError(self._no_rule(call))
         if isinstance(operation, LayerScale):
             return any_integer
         if kind in FLOAT_BY_CHOICE:
             return self.integer_only and any_integer
         if kind in INTEGER | SAME_SCALE | ACTIVATIONS:
             return any_integer
-        if kind in FLOAT and self.integer_only:
-            raise ValueError(
-                f"{kind} '{operation.name}' has no integer kernel: the network cannot "
-                "run in integers only."
-            )
-        if kind in FLOAT | COMPARING:
+        if kind in FLOAT:
+            return self._in_float(call)
+        if kind in COMPARING:
             return False
-        raise ValueError(
-            f"Quantisation has no rule for {kind} '{operation.name}'. Leave it in "
-            f"float with keep_float=['{operation.name}']."
+        raise ValueError(self._no_rule(call))
+
+    def _in_float(self, call):
+        """Return False, for a call that computes in float where that is allowed."""
+        if self.integer_only:
+            raise ValueError(
+                f"{type(call.operation).__name__} '{call.operation.name}' has no "
+                "integer kernel here: the network cannot run in integers only."
+            )
+        return False
+
+    def _no_rule(self, call):
+        name, kind = call.operation.name, type(call.operation).__name__
+        function = getattr(getattr(call.operation, "activation", None), "__name__", "")
+        what = f"{kind} '{name}'" + (f" ({function})" if kind == "Activation" else "")
+        return (
+            f"Quantisation has no rule for {what}. Leave it in float with "
+            f"keep_float=['{name}']."
         )
+
+    def _mixes_fixed_ranges(self, call):
+        """Return whether a call joins tensors of which a kernel dictates some ranges.
+
+        In one range, the others would be cut off at it.
+        """
+        names = {self.range_name(tensor) for tensor in call.inputs}
+        return len(names) > 1 and not names.isdisjoint(self.fixed_ranges)
 
     def _kept_float(self, call):
         """Return whether the user wants a call in float."""

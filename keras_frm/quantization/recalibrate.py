@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 
 from keras_frm.data.representative import images_of
-from keras_frm.graph.flatten import flatten, plain_network
+from keras_frm.graph.flatten import flatten, in_float32, plain_network
 from keras_frm.graph.graph import rebuild, unchanged
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
@@ -19,6 +19,7 @@ from keras_frm.quantization.trainable_graph import (
 )
 
 
+@in_float32()
 def recalibrate(
     model: keras.Model,
     *,

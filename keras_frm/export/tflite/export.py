@@ -23,12 +23,14 @@ from keras_frm.export.tflite.file_masks import file_masks
 from keras_frm.export.tflite.interface import with_interface
 from keras_frm.export.tflite.partitions import delegated_outputs, outside_delegate
 from keras_frm.files import write_bytes
+from keras_frm.graph.flatten import in_float32
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.file_metadata import attach
 from keras_frm.targets import target_of
 
 
+@in_float32()
 def export_tflite(
     model: keras.Model,
     path: str | Path,

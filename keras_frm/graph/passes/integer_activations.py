@@ -93,10 +93,11 @@ def _hard_silu(call: Call):
 def _prelu(call: Call):
     layer = call.operation
     slope, channels = np.asarray(layer.alpha, float), call.inputs[0].shape[-1]
-    if slope.size != channels or slope.shape[-1] != channels:
+    if slope.size != 1 and (slope.size != channels or slope.shape[-1] != channels):
         return None
-    rest = 1 - slope.ravel()
-    below = constant_scale(f"{layer.name}.slope", slope.ravel())
+    slope = np.broadcast_to(slope.ravel(), channels)
+    rest = 1 - slope
+    below = constant_scale(f"{layer.name}.slope", slope)
     above = constant_scale(f"{layer.name}.rest", np.abs(rest))
     sign = constant_scale(f"{layer.name}.sign", np.sign(rest), learned=False)
 

@@ -18,7 +18,7 @@ def primitive_layers(model: keras.Model) -> keras.Model:
 
     A `SeparableConv2D` becomes a depthwise and a pointwise convolution, `Normalization`
     a `Rescaling`, `UpSampling2D` and `Resizing` one resizing, `Average` an addition
-    and a factor.
+    and a factor, a division by a constant a product.
 
     Args:
         model: A Functional model of static size, its activations apart.
@@ -36,7 +36,7 @@ def primitive_layers(model: keras.Model) -> keras.Model:
     replacements = {}
     graph = Graph(model)
     for call in graph.calls:
-        make = _REPLACEMENTS.get(type(call.operation))
+        make = _REPLACEMENTS.get(type(call.operation).__name__)
         replacement = make(call) if make and not graph.is_shared(call) else None
         if replacement is not None:
             replacements[call.operation] = replacement
@@ -107,10 +107,24 @@ def _average(call: Call) -> Callable:
     return average
 
 
-_REPLACEMENTS: dict[type, Callable] = {
-    keras.layers.SeparableConv2D: _separable,
-    keras.layers.Normalization: _normalization,
-    keras.layers.UpSampling2D: _resizing,
-    keras.layers.Resizing: _resizing,
-    keras.layers.Average: _average,
+def _division(call: Call) -> Callable | None:
+    name = call.operation.name
+
+    def divide(x, divisor):
+        if keras.utils.is_keras_tensor(x) and not keras.utils.is_keras_tensor(divisor):
+            factor = 1 / np.asarray(ops.convert_to_numpy(divisor), float)
+            return named(ops.multiply(x, factor.astype(np.float32)), name)
+        return named(ops.divide(x, divisor), name)
+
+    return divide
+
+
+_REPLACEMENTS: dict[str, Callable] = {
+    "Average": _average,
+    "Divide": _division,
+    "Normalization": _normalization,
+    "Resizing": _resizing,
+    "SeparableConv2D": _separable,
+    "TrueDivide": _division,
+    "UpSampling2D": _resizing,
 }

@@ -82,7 +82,7 @@ def _separated(layer):
     config = {**layer.get_config(), "activation": "linear"}
     linear = type(layer).from_config(config)
     linear.build(layer.get_build_config()["input_shape"])
-    linear.set_weights(layer.get_weights())
+    linear.set_weights(layer.get_weights()[: len(linear.weights)])  # not a PReLU's
     function = _activation_of(layer.activation) or layer.activation
     activation = _named(function, f"{layer.name}.activation")
     return lambda x: activation(linear(x))

@@ -14,7 +14,10 @@ from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolu
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
-from keras_frm.quantization.layers.quantized_pooling import QuantizedGlobalPooling
+from keras_frm.quantization.layers.quantized_pooling import (
+    QuantizedAveragePooling,
+    QuantizedGlobalPooling,
+)
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "KernelFakeQuant",
     "MovingAverageFakeQuant",
     "Quantize",
+    "QuantizedAveragePooling",
     "QuantizedConvolution",
     "QuantizedGlobalPooling",
     "QuantizedLayerNorm",
