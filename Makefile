@@ -1,9 +1,10 @@
 # Every command sets up .venv itself; it needs Python 3.11 to 3.13 and nothing else.
 PYTHON ?= python3
+TESTS ?= -m "not long"
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs check-long check-package clean
+.PHONY: demo test lint docs check-slow check-long check-package clean
 
 demo: $(VENV)/ready
 	$(BIN)/keras-frm demo $(DEMO)
@@ -17,6 +18,9 @@ lint: $(VENV)/ready
 
 docs: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+check-slow: $(VENV)/ready
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not long"
 
 check-long: $(VENV)/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile -m long

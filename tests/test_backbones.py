@@ -183,6 +183,7 @@ def test_frozen_backbone_stays_as_it_is_also_from_a_file(kind, tmp_path):
         assert not own & set(moved)
 
 
+@pytest.mark.long
 def test_cut_backbone_has_a_rate_of_its_own():
     chosen = preset("camvid").with_changes(backbone_multiplier=0.0, warmup_steps=0)
     model = tiny_model(chosen, backbone=mobile_backbone())

@@ -416,6 +416,7 @@ def test_train_into_a_folder_that_is_not_empty(quick_model, camvid, trained):
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
+@pytest.mark.long
 def test_train_with_weights_of_another_class_count(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(VAN_VARIANTS, "van_tiny", TINY_VAN)
     data = write_folder(tmp_path / "data", size=SIZE)
@@ -566,6 +567,7 @@ def test_evaluate_agrees_with_the_trainings_validation(trained, camvid, tmp_path
     assert float(rows["mean"]["iou"]) == expected
 
 
+@pytest.mark.slow
 def test_evaluate_by_windows_scales_and_mirror(trained, camvid):
     model = trained[0] / "best.keras"
     options = ("--window", 32, 32, "--stride", 16, 16, "--scales", "0.5,1", "--flip")

@@ -637,6 +637,7 @@ def script(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_script_calibrates_on_a_folder_of_images(saved, tmp_path):
     for number, image in enumerate(noise(4)):
         write_png(tmp_path / "images" / f"{number}.png", image)
@@ -651,6 +652,7 @@ def test_script_calibrates_on_a_folder_of_images(saved, tmp_path):
     assert Segmenter(out)(noise()[0]).shape == (16, 24)
 
 
+@pytest.mark.slow
 def test_script_on_the_last_file_of_a_run(tmp_path):
     """It holds the whole training state, with an optimizer and a loss."""
     model = tiny_model()

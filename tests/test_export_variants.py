@@ -52,7 +52,8 @@ def check(model, size, path, precision, least, keep_float=()):
 
 
 @pytest.mark.parametrize(
-    "context", ["ppm", "dappm", pytest.param(None, marks=pytest.mark.long)]
+    "context",
+    ["ppm", *(pytest.param(name, marks=pytest.mark.long) for name in ("dappm", None))],
 )
 def test_float32(context, tmp_path):
     report = check(network(context), ODD, tmp_path / "a.tflite", "float32", 0.999)
@@ -109,6 +110,7 @@ def test_flow_alignment(precision, keep_float, least, tmp_path):
     assert report.operations["GATHER_ND"] + report.operations["GATHER"] > 0
 
 
+@pytest.mark.slow
 def test_int8_flow_alignment_says_what_to_keep_in_float(tmp_path):
     match = r"no rule for Take .* keep_float=\['decoder.flow_3.take'\]"
     with pytest.raises(ValueError, match=match) as error:

@@ -227,6 +227,7 @@ def test_file_gives_the_very_numbers_after_training_and_after_new_ranges(tmp_pat
     assert layers.LayerNormalization not in kinds
 
 
+@pytest.mark.slow
 def test_whole_network_without_attention_and_its_file(tmp_path):
     """Attention computes in float: a number of its result may round another way."""
     keras.utils.set_random_seed(0)

@@ -69,6 +69,7 @@ def test_a_finished_run_goes_on_with_a_new_schedule(run):
     assert "--more-epochs" in done.out
 
 
+@pytest.mark.slow
 def test_killed_in_between_it_goes_on_by_the_same_command(run, tmp_path, monkeypatch):
     command = ("--more-epochs", 2, "--learning-rate", 0.01)
     whole = shutil.copytree(run, tmp_path / "whole")

@@ -53,8 +53,8 @@ def twice(layer, x):
     "dtype",
     [
         "float32",
-        "mixed_bfloat16",
-        pytest.param("mixed_float16", marks=pytest.mark.long),
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
     ],
 )
 def test_outputs_gradients_and_states_are_those_of_a_plain_call(dtype, eager):
@@ -123,6 +123,7 @@ def test_inference_and_config():
     assert not VAN.from_config(old).rematerialize
 
 
+@pytest.mark.long
 def test_a_file_trained_with_it_is_one_without_it(tmp_path):
     model = tiny_model(num_classes=3)
     model.network.get_layer("backbone").rematerialize = True

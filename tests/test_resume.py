@@ -241,6 +241,7 @@ def test_vanished_file_is_named_and_the_last_checkpoint_stays(trained, tmp_path)
     assert_same_training(tmp_path, trained)
 
 
+@pytest.mark.slow
 def test_full_disk(trained, tmp_path, monkeypatch):
     """The second checkpoint of three is written in part."""
     original, calls = np.savez, []

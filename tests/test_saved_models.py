@@ -46,8 +46,6 @@ def float_models():
     yield "flow_model", tiny_model(alignment="flow")
     mixed = tiny_model(dtype="mixed_bfloat16")
     yield "mixed_model", mixed
-    yield "mixed_network", mixed.network
-    yield "ppm_network", tiny_model(context="ppm").network
     yield "dappm_network", tiny_model(context="dappm").network
 
 
@@ -97,6 +95,7 @@ def saved(tmp_path_factory):
     return folder, outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader", LOADERS)
 def test_saved_model_computes_the_same_in_a_new_process(loader, saved, tmp_path):
     folder, outputs = saved

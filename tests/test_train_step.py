@@ -273,6 +273,7 @@ def test_images_in_0_1_are_refused_however_a_step_runs(options):
     assert_refused(model, "by 255", **given_as("tf.data", unit, labels))
 
 
+@pytest.mark.slow
 def test_normalised_images_are_refused_and_overshoot_is_not():
     images, labels = batch(4)
     model = toy_model()
@@ -371,6 +372,7 @@ def test_bad_step_changes_nothing_but_the_count(bad, eager):
     assert all(np.isfinite(value).all() for value in after.values())
 
 
+@pytest.mark.slow
 def test_bad_step_leaves_batch_norms_and_follows_the_others():
     """Skipping a batch is as if it were not there."""
     images, labels = batch(size=(32, 32))

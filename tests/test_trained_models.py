@@ -135,6 +135,7 @@ def test_benchmark_takes_the_data_of_the_run(run, camvid, tmp_path):
     assert 0 <= float(row["mean_iou"]) < 1
 
 
+@pytest.mark.slow
 def test_benchmark_takes_nothing_where_runs_differ(run, tmp_path):
     other = write_run(tmp_path / "other", tmp_path / "elsewhere")
     options = ("--size", *SIZE, "--runs", 1)

@@ -125,6 +125,7 @@ def tiny_van(monkeypatch):
     monkeypatch.setitem(VAN_VARIANTS, "van_tiny", TINY_VAN)
 
 
+@pytest.mark.long
 def test_command_prints_a_table_and_writes_it(tiny_van, tmp_path):
     options = ("--crop", 32, 64, "--preset", "synthetic", "--rematerialize")
     done = keras_frm("benchmark", *SMALL, *options, "--out", tmp_path)

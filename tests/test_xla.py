@@ -78,6 +78,7 @@ def run(camvid, tmp_path, monkeypatch):  # noqa: F811
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "compiled"), [(("--xla",), True), (("--no-xla",), False), ((), False)]
 )

@@ -4,22 +4,14 @@ import difflib
 import fnmatch
 from collections.abc import Sequence
 
-from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Call, Graph
 from keras_frm.graph.passes.separate_activations import is_fusable
-from keras_frm.layers.blocks.layer_scale import LayerScale
+from keras_frm.quantization.integer_calls import computes_in_integers
 from keras_frm.quantization.kept_float import is_kept_float
 from keras_frm.quantization.operation_kinds import (
-    ACTIVATIONS,
     COMPARING,
     FIXED_RANGES,
-    FLOAT,
-    FLOAT_BY_CHOICE,
-    INTEGER,
-    JOINING,
     SAME_SCALE,
-    is_cheap_in_float,
-    is_plain_resize,
 )
 
 IMAGE = "image"
@@ -75,7 +67,7 @@ class Plan:
             self.integer_tensors.add(id(tensor))
             self._own_names[id(tensor)] = IMAGE
         for call in graph.calls:
-            if self._computes_in_integers(call):
+            if computes_in_integers(self, call):
                 self._add(call)
 
     # What the plan says of calls and tensors.
@@ -149,89 +141,14 @@ class Plan:
                     f"names are: {', '.join(near)}."
                 )
 
-    # Which calls compute in integers.
-
-    def _computes_in_integers(self, call):
-        """Return whether a call has an integer kernel and integers to compute with."""
-        operation, kind = call.operation, type(call.operation).__name__
-        if self._kept_float(call):
-            return False
-        if isinstance(operation, Convolution):
-            # One channel is no work in float, and a softmax makes exponents of it.
-            narrow = call.outputs[0].shape[-1] == 1 and not self.integer_only
-            return not (narrow and self._feeds_float_only(call))
-        any_integer = any(id(tensor) in self.integer_tensors for tensor in call.inputs)
-        if is_cheap_in_float(operation) and self._feeds_float_only(call):
-            return False
-        if kind in JOINING and self._mixes_fixed_ranges(call):
-            return self._in_float(call)
-        if kind == "Resize" and not is_plain_resize(operation):
-            raise ValueError(self._no_rule(call))
-        if isinstance(operation, LayerScale):
-            return any_integer
-        if kind in FLOAT_BY_CHOICE:
-            return self.integer_only and any_integer
-        if kind in INTEGER | SAME_SCALE | ACTIVATIONS:
-            return any_integer
-        if kind in FLOAT:
-            return self._in_float(call)
-        if kind in COMPARING:
-            return False
-        raise ValueError(self._no_rule(call))
-
-    def _in_float(self, call):
-        """Return False, for a call that computes in float where that is allowed."""
-        if self.integer_only:
-            raise ValueError(
-                f"{type(call.operation).__name__} '{call.operation.name}' has no "
-                "integer kernel here: the network cannot run in integers only."
-            )
-        return False
-
-    def _no_rule(self, call):
-        name, kind = call.operation.name, type(call.operation).__name__
-        function = getattr(getattr(call.operation, "activation", None), "__name__", "")
-        what = f"{kind} '{name}'" + (f" ({function})" if kind == "Activation" else "")
-        return (
-            f"Quantisation has no rule for {what}. Leave it in float with "
-            f"keep_float=['{name}']."
-        )
-
-    def _mixes_fixed_ranges(self, call):
-        """Return whether a call joins tensors of which a kernel dictates some ranges.
-
-        In one range, the others would be cut off at it.
-        """
-        names = {self.range_name(tensor) for tensor in call.inputs}
-        return len(names) > 1 and not names.isdisjoint(self.fixed_ranges)
-
-    def _kept_float(self, call):
-        """Return whether the user wants a call in float."""
-        return is_kept_float(call.operation, self.keep_float)
-
-    def _feeds_float_only(self, call):
-        """Return whether only float operations take a call's result, in the end.
-
-        A scale before a LayerNorm, of what was requantised, need not requantise again.
-        """
-        users = self.graph.users(call)
-        if not users or self.graph.is_output(call):
-            return False
-        floats = FLOAT if self.integer_only else FLOAT | FLOAT_BY_CHOICE
-        return all(
-            type(user.operation).__name__ in floats
-            or (is_cheap_in_float(user.operation) and self._feeds_float_only(user))
-            for user in users
-        )
+    # Which ranges their tensors have.
 
     def _fuses_activation(self, call):
         """Return whether an activation follows that the call computes itself."""
         user = self.graph.only_user(call)
-        if user is None or self._kept_float(user):
+        if user is None or is_kept_float(user.operation, self.keep_float):
             return False
         return is_fusable(user.operation)
-
-    # Which ranges their tensors have.
 
     def _add(self, call: Call):
         """Give an integer call's tensors their ranges."""
