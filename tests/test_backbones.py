@@ -119,6 +119,7 @@ def test_trains_a_step_and_comes_back_from_its_file(model, tmp_path):
     np.testing.assert_array_equal(loaded(images), model(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 96), (72, 96)])
 def test_exports_to_float32(model, size, tmp_path):
     images, _ = batch(4, size)
@@ -130,6 +131,7 @@ def test_exports_to_float32(model, size, tmp_path):
     assert report.agreement > 0.999
 
 
+@pytest.mark.slow
 def test_exports_to_int8(model, tmp_path):
     images, _ = batch(4, (64, 96))
     report = keras_frm.export_tflite(
@@ -169,6 +171,7 @@ def moved_by_a_step(model):
     return [k for k, v in weights_of(model).items() if np.any(before[k] != v)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param("van", marks=pytest.mark.long), "mobile"]
 )

@@ -133,6 +133,7 @@ for call in (
 """
 
 
+@pytest.mark.slow
 def test_training_and_export_say_which_backend_they_need():
     done = subprocess.run(
         [sys.executable, "-c", WITH_OTHER_BACKEND],

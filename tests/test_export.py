@@ -666,6 +666,7 @@ def test_script_on_the_last_file_of_a_run(tmp_path):
     assert file_metadata.read(out.read_bytes()).labels.classes == CAMVID.classes
 
 
+@pytest.mark.slow
 def test_script_says_in_one_line_what_is_wrong(tmp_path):
     """Keras repeats the whole configuration of what it cannot load."""
     image = keras.Input((8, 8, 3))

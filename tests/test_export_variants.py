@@ -12,6 +12,8 @@ from keras_frm.export.tflite.export import export_tflite
 from keras_frm.networks.registry import build_network
 from keras_frm.runtime.segmenter import Segmenter
 
+pytestmark = pytest.mark.slow
+
 ODD, EVEN = (72, 104), (64, 96)  # not a multiple of 32, and one
 
 

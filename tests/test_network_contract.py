@@ -127,6 +127,7 @@ def test_int8_file_runs_at_the_networks_own_stride(tmp_path):
     assert np.mean(mask == logits.argmax(-1)) > 0.5
 
 
+@pytest.mark.slow
 def test_quantised_training_drops_the_auxiliary_head_and_keeps_the_features(tmp_path):
     pytest.importorskip("tf_keras")
     model, _ = trained()

@@ -21,7 +21,14 @@ SIZE = (32, 48)  # of the file; no preset trains on crops of it
 SCENE = (64, 128)  # a street does not fit into less
 
 
-@pytest.fixture(scope="module", params=["camvid", "folder", "synthetic"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "folder",
+        pytest.param("camvid", marks=pytest.mark.slow),
+        pytest.param("synthetic", marks=pytest.mark.slow),
+    ],
+)
 def data(request, tmp_path_factory):
     """Name and folder of a dataset, options for a small part of it, and its classes."""
     root = tmp_path_factory.mktemp(request.param)
