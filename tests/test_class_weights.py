@@ -49,6 +49,7 @@ def recipe_of(folder):
     return json.loads((folder / "config.json").read_text())["preset"]["recipe"]
 
 
+@pytest.mark.slow
 def test_balanced_weights_are_counted_once(quick_model, camvid, tmp_path, monkeypatch):  # noqa: F811
     run = tmp_path / "run"
     command = ("train", "--preset", "camvid", "--data", camvid, "--out", run, *SMALL)

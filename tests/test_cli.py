@@ -343,6 +343,7 @@ def train(data, out, *options, preset="camvid"):
     )
 
 
+@pytest.mark.slow
 def test_train_on_a_folder_of_ones_own(quick_model, tmp_path):
     data = write_folder(tmp_path / "data", size=SIZE)
     write_folder(data, split="val", size=SIZE, count=2)
@@ -351,6 +352,7 @@ def test_train_on_a_folder_of_ones_own(quick_model, tmp_path):
     assert load_trained(tmp_path / "run")[1].classes == ("road", "car", "sky")
 
 
+@pytest.mark.slow
 def test_classes_that_are_merged_stay_with_the_run(quick_model, camvid, tmp_path):
     merge = tmp_path / "merge.csv"
     merge.write_text("name,class\ncar,vehicle\nbicyclist,vehicle\nsky,ignore\n")

@@ -142,6 +142,7 @@ def test_inference_is_the_operation_of_keras():
     assert "DepthwiseConv2dNative" in kinds
 
 
+@pytest.mark.slow
 def test_whole_network_has_the_gradients_of_plain_layers(monkeypatch):
     model = tiny_model(num_classes=3, contrastive_weight=0.0)
     x = tf.constant(random((2, 45, 64, 3)) * 255)

@@ -24,6 +24,7 @@ def asked(monkeypatch):
     return splits
 
 
+@pytest.mark.slow
 def test_the_run_keeps_the_share(asked, quick_model, camvid, tmp_path):  # noqa: F811
     run = tmp_path / "run"
     command = ("train", "--preset", "camvid", "--data", camvid, "--out", run, *SMALL)

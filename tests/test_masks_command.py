@@ -26,6 +26,7 @@ def large_coco(path, names, value=40):
     return coco(path, [], images=images, annotations=annotations)
 
 
+@pytest.mark.slow
 def test_masks_are_checked_and_trained_on(quick_model, tmp_path):  # noqa: F811
     train = large_coco(tmp_path / "raw/train/a.json", ["a.png", "b.png", "deep/c.png"])
     val = large_coco(tmp_path / "raw/val/v.json", ["v.png"], value=90)

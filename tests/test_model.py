@@ -188,6 +188,7 @@ def test_network_file_holds_no_head(model, images, tmp_path):
     assert not any("embedding_head" in weight.path for weight in loaded.weights)
 
 
+@pytest.mark.slow
 def test_compiled_model_continues_from_its_file(tmp_path):
     images, labels = batch(size=(32, 32))
     keras.utils.set_random_seed(3)

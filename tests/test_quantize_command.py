@@ -172,6 +172,7 @@ def test_no_epochs_quantize_without_training(run, camvid, tmp_path):  # noqa: F8
     assert about.input_size == SIZE  # the run's resize
 
 
+@pytest.mark.slow
 def test_distillation_learns_from_the_float_network(
     run,
     camvid,  # noqa: F811

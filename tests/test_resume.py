@@ -232,6 +232,7 @@ def test_sigterm(name, number, position, trained, tmp_path, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_vanished_file_is_named_and_the_last_checkpoint_stays(trained, tmp_path):
     with pytest.raises(DataError, match=r"^Image 'street_6\.png' does not exist\.$"):
         train_in(tmp_path, lambda first_step: stream(first_step, broken_step=6))
@@ -309,6 +310,7 @@ def _interrupt():
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_several_steps_in_one_execution(trained, tmp_path, monkeypatch):
     def model():
         model = make_model()

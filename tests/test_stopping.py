@@ -223,6 +223,7 @@ def test_training_without_progress_stops_and_is_finished(tmp_path, capsys):
     assert train_in(tmp_path, make_model(), epochs=9, patience=2).epoch == []
 
 
+@pytest.mark.slow
 def test_patience_goes_on_after_an_interruption(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, _interrupted(make_model(), STEPS * 2), 9, patience=2)

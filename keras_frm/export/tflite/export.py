@@ -87,8 +87,10 @@ def export_tflite(
 
     Example:
     >>> import tempfile
+    >>> from keras_frm.layers import VAN
     >>> from keras_frm.models.build import build_model
-    >>> model = build_model("camvid", backbone="van_tiny", decoder_width=16)
+    >>> small = VAN((8, 8, 16, 16), (2, 2, 2, 2), (1, 1, 1, 1))
+    >>> model = build_model("camvid", backbone=small, decoder_width=16)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     report = export_tflite(
     ...         model, f"{folder}/frm.tflite", input_shape=(64, 64)
