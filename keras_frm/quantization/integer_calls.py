@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from keras_frm.graph.convolutions import Convolution
 from keras_frm.graph.graph import Call
+from keras_frm.graph.passes.primitive_layers import is_plain_resize
 from keras_frm.layers.blocks.layer_scale import LayerScale
 from keras_frm.quantization.kept_float import is_kept_float
 from keras_frm.quantization.operation_kinds import (
@@ -15,7 +16,6 @@ from keras_frm.quantization.operation_kinds import (
     JOINING,
     SAME_SCALE,
     is_cheap_in_float,
-    is_plain_resize,
 )
 
 if TYPE_CHECKING:

@@ -70,14 +70,3 @@ def is_cheap_in_float(operation) -> bool:
     """
     kind = type(operation).__name__
     return isinstance(operation, LayerScale) or kind in _CHEAP_IN_FLOAT
-
-
-def is_plain_resize(operation) -> bool:
-    """Return whether an operation resizes as an operation of a file does.
-
-    Args:
-        operation: One of `keras.ops.image.resize`.
-    """
-    plain = operation.interpolation in ("bilinear", "nearest")
-    options = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
-    return plain and not any(getattr(operation, name, False) for name in options)

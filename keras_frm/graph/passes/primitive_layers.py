@@ -9,9 +9,6 @@ from keras import ops
 from keras_frm.graph.graph import Call, Graph, named, rebuild, tensors_in
 from keras_frm.graph.layer_scales import constant_scale
 
-# Resizing in another way overshoots, or has no operation in a file.
-_INTERPOLATIONS = ("bilinear", "nearest")
-
 
 def primitive_layers(model: keras.Model) -> keras.Model:
     """Replace layers that are combinations of others, or another name of one.
@@ -41,6 +38,19 @@ def primitive_layers(model: keras.Model) -> keras.Model:
         if replacement is not None:
             replacements[call.operation] = replacement
     return rebuild(model, replacements)
+
+
+def is_plain_resize(operation) -> bool:
+    """Return whether a layer or an operation resizes as an operation of a file does.
+
+    Another way of resizing overshoots, or has none.
+
+    Args:
+        operation: `Resizing`, `UpSampling2D`, or one of `keras.ops.image.resize`.
+    """
+    options = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+    plain = operation.interpolation in ("bilinear", "nearest")
+    return plain and not any(getattr(operation, name, False) for name in options)
 
 
 def _separable(call: Call) -> Callable | None:
@@ -83,10 +93,7 @@ def _normalization(call: Call) -> Callable | None:
 
 def _resizing(call: Call) -> Callable | None:
     layer, size = call.operation, call.outputs[0].shape[1:3]
-    if layer.interpolation not in _INTERPOLATIONS or any(
-        getattr(layer, name, False)
-        for name in ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
-    ):
+    if not is_plain_resize(layer):
         return None
     if size == call.inputs[0].shape[1:3]:
         return lambda x: x
