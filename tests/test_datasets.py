@@ -8,6 +8,11 @@ from keras_frm.data.class_file import read_class_file
 from keras_frm.data.sources import SOURCES, find_pairs
 from keras_frm.files import DataError
 
+CITY = (
+    "leftImg8bit/val/bonn/a_1_leftImg8bit",
+    "gtFine/val/bonn/a_1_gtFine_labelIds.png",
+)
+
 
 def city(root, name, endings, split="val", town="bonn"):
     write_image(root / f"leftImg8bit/{split}/{town}/{name}_leftImg8bit.png")
@@ -115,12 +120,24 @@ def test_bdd100k_colour_maps_beside_the_labels_are_not_masks(tmp_path):
     assert not listing.unpaired_labels
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_camvid(tmp_path, suffix):
-    write_image(tmp_path / f"test/a.{suffix}")
-    write_mask(tmp_path / "testannot/a.png", value=11)
-    listing = camvid.find_pairs(tmp_path, "test")
-    assert (listing.read(listing.pairs[0])[1] == 255).all()
+@pytest.mark.parametrize(
+    ("name", "image", "mask", "value", "train_id"),
+    [
+        ("cityscapes", *CITY, 7, 0),
+        ("bdd100k", "images/10k/val/a", "labels/sem_seg/masks/val/a.png", 13, 13),
+        ("bdd100k", "seg/images/val/a", "seg/labels/val/a_train_id.png", 13, 13),
+        ("camvid", "val/a", "valannot/a.png", 11, 255),
+    ],
+    ids=["cityscapes", "bdd100k", "bdd100k-seg", "camvid"],
+)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "JPG"])
+def test_images_encoded_in_any_way(
+    tmp_path, name, image, mask, value, train_id, suffix
+):
+    write_image(tmp_path / f"{image}.{suffix}")
+    write_mask(tmp_path / mask, value=value)
+    listing = find_pairs(name, tmp_path, "val")
+    assert (listing.read(listing.pairs[0])[1] == train_id).all()
 
 
 def test_hidden_files_are_no_images(tmp_path):

@@ -81,6 +81,12 @@ CASES = {
     "BilinearUpsampling": case(
         "BilinearUpsampling", [(2, 3, 5), (7, 9, 3)], "arguments"
     ),
+    "InvertedResidual": case(
+        "InvertedResidual", [(5, 7, 4)], filters=4, kernel_size=5, drop_path=0.5
+    ),
+    "InvertedResidual strided": case(
+        "InvertedResidual", [(5, 7, 4)], filters=6, strides=2, expansion=1
+    ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
 # They compute with integers, not with numbers of any size: see
@@ -88,7 +94,8 @@ CASES = {
 QUANTIZERS = {"FakeQuant", "MovingAverageFakeQuant", "KernelFakeQuant", "Quantize"}
 QUANTIZERS |= {"QuantizedConvolution", "QuantizedLayerNorm", "QuantizedMultiply"}
 QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedLeakyRelu", "QuantizedResize"}
-QUANTIZERS |= {"QuantizedAveragePooling"}
+# Numbers that are no image's die in its ReLU6: see test_efficientnet_lite.py.
+OF_IMAGES = {"EfficientNetLite"}
 every_layer = pytest.mark.parametrize("name", CASES)
 
 
@@ -117,7 +124,7 @@ def assert_same(actual, expected, **tolerance):
 def test_every_public_layer_is_in_the_table():
     tried = {name.split()[0] for name in CASES}
     public = {*layers.__all__, *integer_layers.__all__}
-    assert tried | QUANTIZERS == public
+    assert tried | QUANTIZERS | OF_IMAGES == public
 
 
 @every_layer

@@ -53,3 +53,19 @@ def require_channels_last() -> None:
             "set to 'channels_first'. Call "
             "keras.config.set_image_data_format('channels_last')."
         )
+
+
+def rematerialized(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+    """Call a layer in training so that the backward pass keeps its input only.
+
+    Args:
+        layer: A built layer of one input.
+        x: Its input.
+
+    Raises:
+        ValueError: Keras computes with another backend than TensorFlow.
+    """
+    require_tensorflow("rematerialize=True")
+    from keras_frm.backend.tensorflow.rematerialize import rematerialized
+
+    return rematerialized(layer, x, training=True)

@@ -35,10 +35,11 @@ Resume = Annotated[
 ]
 Network = Annotated[
     str | None,
-    typer.Option(help="frm (default) or frm_table1; else the preset's."),
+    typer.Option(help="frm (default), frm_lite0 or frm_table1; else the preset's."),
 ]
 Backbone = Annotated[
-    str | None, typer.Option(help="van_tiny, van_small, van_base or van_large.")
+    str | None,
+    typer.Option(help="van_tiny, -small, -base, -large; efficientnet_lite0, -1, -2."),
 ]
 Context = Annotated[str | None, typer.Option(help="frm, ppm, dappm or none.")]
 Alignment = Annotated[str | None, typer.Option(help="bilinear or flow.")]

@@ -7,6 +7,7 @@ evaluate on the latter what was trained on the former.
 from pathlib import Path
 
 from keras_frm.data.listing import (
+    PHOTOS,
     Listing,
     key_by_stem,
     match,
@@ -51,9 +52,9 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     """
     root, split = Path(root).expanduser(), str(split)
     layout = (
-        f"{root}/images/10k/{split}/*.jpg with "
-        f"{root}/labels/sem_seg/masks/{split}/*.png, or "
-        f"{root}/seg/images/{split}/*.jpg with {root}/seg/labels/{split}/*_train_id.png"
+        f"{root}/images/10k/{split}/*.jpg, *.jpeg or *.png with "
+        f"{root}/labels/sem_seg/masks/{split}/*.png, or the images in "
+        f"{root}/seg/images/{split} with {root}/seg/labels/{split}/*_train_id.png"
     )
     if (root / "seg/images").is_dir() and not (root / "images/10k").is_dir():
         images, masks, suffix = "seg/images", "seg/labels", "_train_id"
@@ -62,7 +63,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     image_folder = require_folder(root / images / split, layout)
     mask_folder = require_folder(root / masks / split, layout)
 
-    image_files = find_files(image_folder, [".jpg"], deep=False)
+    image_files = find_files(image_folder, PHOTOS, deep=False)
     mask_files = find_files(mask_folder, [f"{suffix}.png"], deep=False)
     image_of = key_by_stem(image_files, image_folder)
     mask_of = key_by_stem(mask_files, mask_folder, suffix)

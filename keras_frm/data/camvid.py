@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from keras_frm.data.listing import (
+    PHOTOS,
     Listing,
     key_by_stem,
     match,
@@ -31,10 +32,10 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     keras_frm.data.listing.MissingFolderError: There is no folder...
     """
     root = Path(root).expanduser()
-    layout = f"{root}/{split}/*.png or *.jpg with {root}/{split}annot/*.png"
+    layout = f"{root}/{split}/*.jpg, *.jpeg or *.png with {root}/{split}annot/*.png"
     image_folder = require_folder(root / str(split), layout)
     mask_folder = require_folder(root / f"{split}annot", layout)
-    images = find_files(image_folder, [".png", ".jpg"], deep=False)
+    images = find_files(image_folder, PHOTOS, deep=False)
     masks = find_files(mask_folder, [".png"], deep=False)
     return Listing(
         CAMVID,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_frm.data.listing import (
+    PHOTOS,
     Listing,
     key_by_stem,
     match,
@@ -40,14 +41,17 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     """
     root = Path(root).expanduser()
     layout = (
-        f"{root}/leftImg8bit/{split}/<city>/*{_IMAGE}.png with "
+        f"{root}/leftImg8bit/{split}/<city>/*{_IMAGE}.png, .jpg or .jpeg with "
         f"{root}/gtFine/{split}/<city>/*{_TRAIN_IDS}.png or *{_RAW_IDS}.png"
     )
     image_folder = require_folder(root / "leftImg8bit" / str(split), layout)
     mask_folder = require_folder(root / "gtFine" / str(split), layout)
 
-    images = _keyed(image_folder, _IMAGE)
-    masks = {**_keyed(mask_folder, _RAW_IDS), **_keyed(mask_folder, _TRAIN_IDS)}
+    images = _keyed(image_folder, _IMAGE, PHOTOS)
+    raw, mapped = (
+        _keyed(mask_folder, kind, (".png",)) for kind in (_RAW_IDS, _TRAIN_IDS)
+    )
+    masks = {**raw, **mapped}
     pairs, unpaired_images, unpaired_labels = match(images, masks, layout)
     pairs = tuple(
         replace(pair, train_ids=pair.label.stem.endswith(_TRAIN_IDS)) for pair in pairs
@@ -55,7 +59,7 @@ def find_pairs(root: str | Path, split: str) -> Listing:
     return Listing(CITYSCAPES, pairs, unpaired_images, unpaired_labels)
 
 
-def _keyed(folder: Path, ending: str) -> dict[str, Path]:
-    """Key the files with one ending by `city/name`."""
-    files = find_files(folder, [f"{ending}.png".lower()])
+def _keyed(folder: Path, ending: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Key the files whose names end so by `city/name`."""
+    files = find_files(folder, [f"{ending}{suffix}".lower() for suffix in suffixes])
     return key_by_stem(files, folder, ending)

@@ -12,6 +12,9 @@ from keras_frm.files import DataError, is_system_path
 from keras_frm.images.finding import locator, unique_files
 from keras_frm.labels import LabelSet
 
+# Endings of images; copies of a dataset are often encoded again.
+PHOTOS = (".jpg", ".jpeg", ".png")
+
 
 @dataclass(frozen=True)
 class Pair:

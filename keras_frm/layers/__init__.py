@@ -1,5 +1,7 @@
 """The network's layers, one idea per file."""
 
+from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
+from keras_frm.layers.backbones.inverted_residual import InvertedResidual
 from keras_frm.layers.backbones.large_kernel_attention import LargeKernelAttention
 from keras_frm.layers.backbones.van import VAN
 from keras_frm.layers.backbones.van_block import VANBlock
@@ -24,9 +26,11 @@ __all__ = [
     "DeepAggregationPyramidPooling",
     "DisentangledNonLocal",
     "DropPath",
+    "EfficientNetLite",
     "FPNDecoder",
     "FeatureRefinementModule",
     "FlowAlignment",
+    "InvertedResidual",
     "LargeKernelAttention",
     "LayerScale",
     "PyramidPooling",

@@ -30,20 +30,23 @@ def build_model(
         name: Name of a preset ("cityscapes", "bdd100k", "camvid", "synthetic", or one
             of your own), or a `Preset`. It gives the classes, the recipe and the
             network.
-        network: "frm", "frm_table1" (as in the paper's Table 1), a name given to
-            `register_network`, or such an object; the preset's by default.
+        network: "frm", "frm_lite0" (small and made for int8), "frm_table1" (as in the
+            paper's Table 1), a name given to `register_network`, or such an object; the
+            preset's by default.
         num_classes: Number of classes, where it is not the preset's.
         input_shape: Height, width and 3; None where unknown. Images are RGB.
-        weights: Path of a `.keras` or `.weights.h5` file of the same network, or of a
-            VAN checkpoint (`.pth`, `.pth.tar`) for the backbone. Of a file with another
-            number of classes all but the classifier is loaded, with a warning. None
-            starts at random.
+        weights: "imagenet" for an EfficientNet-Lite backbone, see
+            `load_imagenet_weights`; or the path of a `.keras` or `.weights.h5` file of
+            the same network, or of a VAN checkpoint (`.pth`, `.pth.tar`) for the
+            backbone. Of a file with another number of classes all but the classifier
+            is loaded, with a warning. None starts at random.
         contrastive_weight: Weight of the contrastive loss, the preset's by default.
         temperature: Temperature of the contrastive loss, the preset's by default.
         embedding_dim: Channels of the embedding head, which only training has.
         dtype: Dtype policy, for instance "mixed_bfloat16".
         **options: Options of the network. Those of "frm", see `FRMNetwork`: `backbone`
-            ("van_tiny", "van_small", "van_base", "van_large", a layer, or a model of
+            ("van_tiny", "van_small", "van_base", "van_large", "efficientnet_lite0",
+            "efficientnet_lite1", "efficientnet_lite2", a layer, or a model of
             `backbone_from`), `context` ("frm", "ppm", "dappm" or None), `alignment`
             ("bilinear" or "flow"), `decoder_width`, `drop_path_rate`, `rematerialize`,
             `freeze_backbone`.

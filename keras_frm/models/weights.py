@@ -7,10 +7,14 @@ from pathlib import Path
 
 import keras
 
+from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
 from keras_frm.models.saving import load_model
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights_h5 import load_h5
+from keras_frm.networks.checkpoints.efficientnet_lite import load_imagenet_weights
 from keras_frm.networks.checkpoints.van import load_van_weights
+
+IMAGENET = "imagenet"
 
 
 class ClassifierLeftOut(UserWarning):
@@ -25,8 +29,9 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
 
     Args:
         model: A model, of whose network and auxiliary heads the weights are set.
-        path: A `.keras` file of a network, of a `SegmentationModel` (its auxiliary
-            heads are loaded too, where it has the same) or of a backbone
+        path: "imagenet" for the backbone alone, see `load_imagenet_weights`; a `.keras`
+            file of a network, of a `SegmentationModel` (its auxiliary heads are loaded
+            too, where it has the same) or of a backbone
             (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
             VAN checkpoint (`.pth`, `.pth.tar`) for the backbone alone.
 
@@ -34,6 +39,9 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, of an unknown kind, or does not fit.
     """
+    if path == IMAGENET:
+        load_imagenet_weights(_efficientnet_of(model))
+        return
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file at {path}.")
@@ -55,6 +63,18 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
             ClassifierLeftOut,
             stacklevel=3,
         )
+
+
+def _efficientnet_of(model):
+    found = [x for x in model.network.layers if isinstance(x, EfficientNetLite)]
+    if not found:
+        raise ValueError(
+            f"weights='{IMAGENET}' is for the backbone EfficientNet-Lite, and network "
+            f"'{model.network.name}' has none. Official VAN weights: give the path of "
+            "the .pth.tar file. Backbones of keras.applications: build them with "
+            "weights='imagenet', which downloads, and pass them to backbone_from."
+        )
+    return found[0]
 
 
 def _copy(source, model, path):

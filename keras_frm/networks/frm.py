@@ -15,9 +15,19 @@ from keras_frm.layers import (
     PyramidPooling,
     StageConcatenation,
 )
+from keras_frm.layers.backbones.efficientnet_lite import (
+    EFFICIENTNET_LITE_VARIANTS,
+    EfficientNetLite,
+)
+from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.networks.backbone import check_stages, imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
 
+# Name -> class with such a variant.
+BACKBONES = {
+    **dict.fromkeys(VAN_VARIANTS, VAN),
+    **dict.fromkeys(EFFICIENTNET_LITE_VARIANTS, EfficientNetLite),
+}
 CONTEXTS = ("frm", "ppm", "dappm", None)
 
 
@@ -29,10 +39,10 @@ class FRMNetwork:
     "decoder", "classifier" and "upsampling".
 
     Args:
-        backbone: Name of a VAN, or a layer or Functional model that gives four stages
-            at 1/4 to 1/32. Images are normalised by ImageNet's mean and standard
-            deviation for a `VAN`; every other backbone gets RGB in [0, 255], see
-            `backbone_from`.
+        backbone: Name of a VAN or an EfficientNet-Lite, or a layer or Functional model
+            that gives four stages at 1/4 to 1/32. Images are normalised by ImageNet's
+            mean and standard deviation for a `VAN`; every other backbone gets RGB in
+            [0, 255], see `backbone_from`.
         context: "frm", "ppm", "dappm", or None for a 1x1 convolution on the last
             stage.
         alignment: "bilinear" or "flow", see `FPNDecoder`.
@@ -113,7 +123,12 @@ class FRMNetwork:
     def _backbone(self, dtype):
         if not isinstance(self.backbone, str):
             return self.backbone
-        return VAN.from_variant(
+        if self.backbone not in BACKBONES:
+            raise ValueError(
+                f"There is no backbone '{self.backbone}'. Choose one of: "
+                f"{', '.join(BACKBONES)}"
+            )
+        return BACKBONES[self.backbone].from_variant(
             self.backbone,
             drop_path_rate=self.drop_path_rate,
             rematerialize=self.rematerialize,
@@ -146,3 +161,5 @@ FRM = FRMNetwork()
 FRM_TABLE_1 = FRMNetwork(
     backbone="van_small", context="frm", alignment="flow", decoder_width=128
 )
+# Small and made for int8: a backbone without attention or sigmoids, a narrow decoder.
+FRM_LITE0 = FRMNetwork(backbone="efficientnet_lite0", decoder_width=64)

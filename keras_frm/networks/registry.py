@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import keras
 
 from keras_frm.networks.contract import NetworkParts
-from keras_frm.networks.frm import FRM, FRM_TABLE_1
+from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
 
 
 class Network(Protocol):
@@ -25,6 +25,7 @@ class Network(Protocol):
 NETWORKS: dict[str, Network] = {
     "frm": FRM,
     "frm_table1": FRM_TABLE_1,
+    "frm_lite0": FRM_LITE0,
 }
 
 

@@ -14,7 +14,6 @@ from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNor
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import (
-    QuantizedAveragePooling,
     QuantizedGlobalPooling,
 )
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -137,13 +136,6 @@ def _global_pooling(layer):
     return lambda x, *_: plain(x)
 
 
-def _average_pooling(layer):
-    plain = keras.layers.AveragePooling2D(
-        layer.pool_size, layer.strides, name=layer.name
-    )
-    return lambda x, *_: plain(x)
-
-
 def _leaky_relu(layer):
     options = {"negative_slope": layer.negative_slope}
     return lambda x, *scales: named(ops.leaky_relu(x, **options), layer.name)
@@ -157,7 +149,6 @@ def _resize(layer):
 # The converter requantises these to the range behind them by itself.
 _PLAIN = {
     Quantize: _no_quantize,
-    QuantizedAveragePooling: _average_pooling,
     QuantizedGlobalPooling: _global_pooling,
     QuantizedLeakyRelu: _leaky_relu,
     QuantizedMultiply: _multiply,

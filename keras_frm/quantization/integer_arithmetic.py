@@ -16,7 +16,6 @@ from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNor
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import (
-    QuantizedAveragePooling,
     QuantizedGlobalPooling,
 )
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -84,7 +83,7 @@ class IntegerArithmetic:
             inputs = tensors_in((args, kwargs))
             grids = [self._grid(name, inputs[0]) for name in names]
             numbers = [scale for _, _, scale in grids]
-            if make in (_average_pooling, _global_pooling):
+            if make is _global_pooling:
                 numbers.append(grids[0][0])  # they round from the smallest number on
             return layer(*inputs, *numbers)
 
@@ -138,27 +137,7 @@ def _maker_of(call):
         return _leaky_relu
     if kind == "Resize" and operation.interpolation == "bilinear":
         return _resize
-    if kind in ("AveragePool", "AveragePooling2D") and _has_whole_windows(call):
-        return _average_pooling
     return _global_pooling if kind == "GlobalAveragePooling2D" else None
-
-
-def _has_whole_windows(call):
-    """Return whether no window of a pooling reaches over the edge of its input."""
-    operation, (x,) = call.operation, call.inputs
-    if operation.data_format != "channels_last":
-        return False
-    windows, strides = _windows(operation)
-    whole = all(
-        size % step == 0 for size, step in zip(x.shape[1:3], strides, strict=True)
-    )
-    return operation.padding == "valid" or (windows == strides and whole)
-
-
-def _windows(pooling):
-    """Return the size and the distance of a pooling's windows, by row and column."""
-    sizes = (pooling.pool_size, pooling.strides or pooling.pool_size)
-    return [tuple(np.broadcast_to(size, 2).tolist()) for size in sizes]
 
 
 def _quantize(name):
@@ -173,12 +152,6 @@ def _leaky_relu(operation):
 
 def _multiply(operation):
     return QuantizedMultiply(name=operation.name, dtype="float32")
-
-
-def _average_pooling(operation):
-    return QuantizedAveragePooling(
-        *_windows(operation), name=operation.name, dtype="float32"
-    )
 
 
 def _global_pooling(operation):

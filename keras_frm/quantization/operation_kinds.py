@@ -34,11 +34,22 @@ JOINING = {"Concatenate", "Maximum", "Minimum"}
 # Do something in training only.
 SAME_SCALE |= {"ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout"}
 SAME_SCALE |= {"GaussianNoise", "Identity", "SpatialDropout2D"}
-# Stay float inside the int8 file; the second have integer kernels, slow or coarse ones.
+# Stay float inside the int8 file; the second have integer kernels, slow or coarse ones,
+# or, as the means of windows, none in XNNPACK.
 FLOAT = {"Celu", "Gelu", "Selu", "Softplus", "Softsign"}
 FLOAT |= {"GroupNormalization", "LayerNormalization", "RMSNormalization"}
 FLOAT |= {"Attention", "MultiHeadAttention", "UnitNormalization"}
-FLOAT_BY_CHOICE = {"Einsum", "Exp", "Matmul", "Max", "Mean", "Rsqrt", "Softmax"}
+FLOAT_BY_CHOICE = {
+    "AveragePool",
+    "AveragePooling2D",
+    "Einsum",
+    "Exp",
+    "Matmul",
+    "Max",
+    "Mean",
+    "Rsqrt",
+    "Softmax",
+}
 FLOAT_BY_CHOICE |= {"Sum", "Transpose", "UnitLength"}
 # Compare only: integers serve as they are, and the result has no range.
 COMPARING = {"ClassIds"}

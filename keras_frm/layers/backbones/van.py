@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import keras
 
-from keras_frm.backend import require_tensorflow
+from keras_frm.backend import rematerialized
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.normalization import batch_norm, conv_initializer
 from keras_frm.layers.composite import CompositeLayer
@@ -220,7 +220,7 @@ class VAN(CompositeLayer):
             x = embedding(x, training=training)  # half the size, a quarter at first
             for block in blocks:
                 if training and self.rematerialize:
-                    x = _rematerialized(block, x)
+                    x = rematerialized(block, x)
                 else:
                     x = block(x, training=training)
             x = norm(x)
@@ -244,10 +244,3 @@ class VAN(CompositeLayer):
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "rematerialize": self.rematerialize,
         }
-
-
-def _rematerialized(block, x):
-    require_tensorflow("rematerialize=True")
-    from keras_frm.backend.tensorflow.rematerialize import rematerialized
-
-    return rematerialized(block, x, training=True)

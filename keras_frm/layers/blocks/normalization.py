@@ -7,17 +7,24 @@ from keras_frm.layers.blocks.fused_batch_norm import BatchNormalization
 
 
 def batch_norm(
-    name: str, dtype: str | keras.DTypePolicy | None
+    name: str,
+    dtype: str | keras.DTypePolicy | None,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
 ) -> keras.layers.BatchNormalization:
-    """Return a BatchNorm with the reference's epsilon 1e-5 and momentum.
+    """Return a BatchNorm, by default with the reference's epsilon and momentum.
 
     PyTorch's momentum 0.1 weighs the new batch, Keras' 0.9 the old average: the same.
 
     Args:
         name: Name of the layer.
         dtype: Dtype policy of the layer that owns it.
+        epsilon: Added to the variance.
+        momentum: Weight of the old average.
     """
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+    return BatchNormalization(
+        momentum=momentum, epsilon=epsilon, name=name, dtype=dtype
+    )
 
 
 def synchronize_batch_norms(network: keras.Model, wanted: bool) -> None:

@@ -15,7 +15,6 @@ from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNor
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.quantization.layers.quantized_multiply import QuantizedMultiply
 from keras_frm.quantization.layers.quantized_pooling import (
-    QuantizedAveragePooling,
     QuantizedGlobalPooling,
 )
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
@@ -26,7 +25,6 @@ __all__ = [
     "KernelFakeQuant",
     "MovingAverageFakeQuant",
     "Quantize",
-    "QuantizedAveragePooling",
     "QuantizedConvolution",
     "QuantizedGlobalPooling",
     "QuantizedLayerNorm",
