@@ -34,6 +34,7 @@ class ComparisonRow(NamedTuple):
         file_size: Bytes.
         agreement: Share of pixels with the class that the first file gives them.
         mean_iou: Mean IoU on the labels; NaN without labels.
+        iou: IoU of each class; empty without labels.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ComparisonRow(NamedTuple):
     file_size: int
     agreement: float
     mean_iou: float
+    iou: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def _row(model, times, memory, score) -> ComparisonRow:
         file_size=model.file_size,
         agreement=score.agreement,
         mean_iou=score.mean_iou,
+        iou=score.iou,
     )
 
 

@@ -1,5 +1,6 @@
 """How well the masks of several models agree, with each other and with labels."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,13 +19,19 @@ class MaskScore(NamedTuple):
 
     Args:
         agreement: Share of pixels with the class that the first model gives them.
-        mean_iou: Mean IoU on the labels; NaN without labels.
+        iou: IoU of each class, NaN where it is nowhere; empty without labels.
         mask_latency: Median milliseconds from an image to its mask.
     """
 
     agreement: float
-    mean_iou: float
+    iou: tuple[float, ...]
     mask_latency: float
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the classes that are there; NaN without labels."""
+        known = [iou for iou in self.iou if not math.isnan(iou)]
+        return sum(known) / len(known) if known else math.nan
 
 
 def score_masks(
@@ -69,7 +76,7 @@ def score_masks(
         raise ValueError("There is no image to compare the masks on.")
     latencies = 1e3 * np.median(times, axis=0)
     scores = [
-        MaskScore(equal[p] / pixels, _mean_iou(confusions[p]), float(latencies[p]))
+        MaskScore(equal[p] / pixels, _iou(confusions[p]), float(latencies[p]))
         for p in range(len(models))
     ]
     return scores, len(times)
@@ -103,10 +110,10 @@ def _confusion(model, label, mask, labels) -> np.ndarray:
         raise ValueError(f"{model.path}: {error}") from error
 
 
-def _mean_iou(confusion) -> float:
-    """Return the mean IoU of counted pixels, NaN if there are none."""
+def _iou(confusion) -> tuple[float, ...]:
+    """Return each class's IoU of counted pixels, nothing if there are none."""
     if not np.any(confusion):
-        return float("nan")
+        return ()
     from keras_frm.metrics import iou_from_confusion
 
-    return float(np.nanmean(iou_from_confusion(confusion)))
+    return tuple(iou_from_confusion(confusion).tolist())

@@ -8,6 +8,7 @@ import typer
 
 from keras_frm import __version__, missing_module_message
 from keras_frm.cli.benchmark import benchmark
+from keras_frm.cli.card import card
 from keras_frm.cli.check_data import check_data
 from keras_frm.cli.demo import demo
 from keras_frm.cli.evaluate import evaluate
@@ -17,6 +18,7 @@ from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
 from keras_frm.cli.quantize import quantize
 from keras_frm.cli.train import train
+from keras_frm.cli.weights import weights
 from keras_frm.cli.words import with_options
 from keras_frm.files import data_error
 
@@ -46,9 +48,11 @@ for command in (
     quantize,
     export,
     benchmark,
+    card,
     profile,
     check_data,
     masks,
+    weights,
 ):
     app.command()(command)
 

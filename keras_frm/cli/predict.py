@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from keras_frm.cli.results import check_targets
 from keras_frm.cli.sources import find_sources, split_model
 from keras_frm.cli.trained import note, note_numbers, remedies
 from keras_frm.progress import progress_bar
+from keras_frm.weights.shipped import LicenceNotice, find_shipped
 
 
 def predict(
@@ -26,7 +28,11 @@ def predict(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="The model, if no argument is it.")
+        str | None,
+        typer.Option(
+            help="The model, if no argument is it; or weights of the package "
+            "(keras-frm weights), as where none is named."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the overlays.")] = Path(
         "predictions"
@@ -53,7 +59,8 @@ def predict(
     chosen, given = split_model(arguments or [], model)
     sources = find_sources(given, out)
     check_targets(sources, masks)
-    if chosen.suffix.lower() == ".tflite":
+    is_shipped = find_shipped(chosen) is not None
+    if is_shipped or chosen.suffix.lower() == ".tflite":
         if resize is not None:
             raise ValueError("--resize does not fit a .tflite file: its size is fixed.")
         segment, labels = _device_segmenter(chosen, preset, threads)
@@ -80,11 +87,15 @@ def predict(
         raise typer.Exit(1)
 
 
-def _device_segmenter(model: Path, preset: str | None, threads: int | None):
+def _device_segmenter(model: Path | str, preset: str | None, threads: int | None):
     """Return a function from an image to its mask, and the labels; no TensorFlow."""
     from keras_frm.runtime.segmenter import Segmenter
 
-    segmenter = Segmenter(model, num_threads=threads)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", LicenceNotice)
+        segmenter = Segmenter(model, num_threads=threads)
+    for warning in said:
+        note(str(warning.message))
     if preset is None:
         return segmenter, segmenter.labels
     from keras_frm.presets import preset as find_preset

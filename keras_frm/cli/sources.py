@@ -12,6 +12,7 @@ from keras_frm.files import is_system_path
 from keras_frm.images.finding import find_files, unique_files
 from keras_frm.runtime.capture import is_stream, shown
 from keras_frm.training.run_config import is_run_folder
+from keras_frm.weights.shipped import default_weights, find_shipped
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _MODELS = (".tflite", ".keras")
@@ -19,13 +20,16 @@ _STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 
 
 def split_model(
-    arguments: Sequence[str], model: Path | None
-) -> tuple[Path, tuple[str, ...]]:
+    arguments: Sequence[str], model: str | None
+) -> tuple[Path | str, tuple[str, ...]]:
     """Return the model among the arguments, and the others.
 
+    Without a model it is the int8 file that comes with the package.
+
     Args:
-        arguments: Of the command line. Exactly one is a model file or a run folder.
-        model: What `--model` names; the arguments then hold no model file.
+        arguments: Of the command line. At most one is a model file or a run folder.
+        model: What `--model` names, a file, a run folder or weights of the package; the
+            arguments then hold no model file.
 
     Raises:
         FileNotFoundError: The model is not there.
@@ -35,20 +39,16 @@ def split_model(
         found = [text for text in arguments if _is_model(text)]
     else:
         found = [text for text in arguments if _ends_with(text, _MODELS)]
-        found.insert(0, str(model))
+        found.insert(0, model)
     if not found:
-        told = [_is_no_model(text) for text in arguments]
-        reason = next(("; " + text for text in told if text), "")
-        raise ValueError(
-            "No model is given: name a run folder, a .keras or a .tflite file, or pass "
-            f"--model{reason}."
-        )
+        return _default_model(arguments), tuple(arguments)
     if len(found) > 1:
         raise ValueError(
             f"{len(found)} models are given: {', '.join(found)}. Name one; with "
             "--model, run folders are taken as folders of images."
         )
-    if not os.path.exists(found[0]):
+    shipped = find_shipped(model)
+    if shipped is None and not os.path.exists(found[0]):
         raise FileNotFoundError(f"There is no model file '{found[0]}'.")
     rest = tuple(text for text in arguments if model is not None or text != found[0])
     if not rest:
@@ -56,7 +56,7 @@ def split_model(
             f"Nothing to segment is given beside the model {found[0]}: name images, "
             "folders, videos, camera, or the address of a stream."
         )
-    return Path(found[0]), rest
+    return model if shipped else Path(found[0]), rest
 
 
 def find_sources(arguments: Iterable[str], out: Path) -> list[Source]:
@@ -101,14 +101,26 @@ def find_sources(arguments: Iterable[str], out: Path) -> list[Source]:
     return with_names_of_their_own(sources, out)
 
 
+def _default_model(arguments):
+    """Return the name of the weights that stand for a model that is not given."""
+    told = [text for text in map(_is_no_model, arguments) if text]
+    shipped = default_weights()
+    if shipped is None or told or not arguments:
+        reason = f"; {told[0]}" if told else ""
+        raise ValueError(
+            "No model is given: name a run folder, a .keras or a .tflite file, or pass "
+            f"--model{reason}."
+        )
+    note(f"no model is named, so the weights {shipped.name} of the package are taken")
+    return shipped.name
+
+
 def _is_model(text):
     return _ends_with(text, _MODELS) or (os.path.isdir(text) and is_run_folder(text))
 
 
 def _is_no_model(text):
     """Say why an argument that may be meant as one is no model; None for others."""
-    if os.path.isdir(text):
-        return f"{text} is no run folder"
     is_source = is_stream(text) or glob.has_magic(text) or text.startswith("camera")
     if is_source or text.isdecimal() or os.path.exists(text):
         return None

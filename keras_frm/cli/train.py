@@ -53,6 +53,7 @@ from keras_frm.cli.train_parts import (
     finished_line,
     given_options,
     mask_of,
+    network_named,
     use_deterministic_operations,
 )
 from keras_frm.cli.trained import remedies
@@ -122,7 +123,7 @@ def train(
         keep_extension,
         newest_extension,
     )
-    from keras_frm.training.run_folder import new_run, trained_file
+    from keras_frm.training.run_folder import new_run
     from keras_frm.training.train import train as fit
 
     if xla and deterministic:
@@ -153,7 +154,7 @@ def train(
         "contrastive_weight": contrastive_weight,
         "weight_ema": weight_ema,
         "backbone_multiplier": backbone_rate,
-        "network": network,
+        "network": network_named(network, weights),
     }
     chosen = with_given(chosen_preset(preset, data, classes), given)
     split = {} if val_share is None else {"val_share": val_share}
@@ -210,7 +211,7 @@ def train(
             validation_data()
         with spread.scope():
             # What goes on has its own weights, wherever the first ones are by now.
-            start = trained_file(weights) if weights and position is None else None
+            start = weights if position is None else None
             model = built_model(chosen, start, described, precision)
             planned = chosen
             if extension is not None:

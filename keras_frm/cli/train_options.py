@@ -7,6 +7,7 @@ import typer
 
 from keras_frm.cli.options import at_least_one_pixel, at_least_zero
 from keras_frm.cli.resumed_options import options_of_run
+from keras_frm.weights.shipped import find_shipped
 
 _LOSSES = ("cross_entropy", "ohem")
 
@@ -20,6 +21,13 @@ def known_loss(name: str | None) -> str | None:
     if name not in (None, *_LOSSES):
         raise typer.BadParameter(f"choose one of {', '.join(_LOSSES)}")
     return name
+
+
+def name_or_path(text: str | None) -> str | None:
+    """Return the name of weights, or a path that is right from any folder."""
+    if text is None or text == "imagenet" or find_shipped(text) is not None:
+        return text
+    return str(Path(text).absolute())
 
 
 Out = Annotated[
@@ -45,8 +53,12 @@ Context = Annotated[str | None, typer.Option(help="frm, ppm, dappm or none.")]
 Alignment = Annotated[str | None, typer.Option(help="bilinear or flow.")]
 DecoderWidth = Annotated[int | None, typer.Option(help="Channels of the decoder.")]
 Weights = Annotated[
-    Path | None,
-    typer.Option(help="Start from a run folder, .keras, .weights.h5 or VAN .pth."),
+    str | None,
+    typer.Option(
+        help="Start from imagenet (of efficientnet_lite), from weights of the package "
+        "(keras-frm weights), a run folder, .keras, .weights.h5 or VAN .pth.",
+        callback=name_or_path,
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1)]
 BatchSize = Annotated[

@@ -1,10 +1,13 @@
 """What `keras-frm train` needs besides: the model, and the lines that it prints."""
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from keras_frm.weights.shipped import LicenceNotice, find_shipped
 
 if TYPE_CHECKING:  # what starts TensorFlow
     from keras_frm.models.segmentation_model import SegmentationModel
@@ -27,15 +30,32 @@ def given_options(**options) -> dict:
     }
 
 
+def network_named(network: str | None, weights: str | None) -> str | None:
+    """Return the network's name: as given, or else that of shipped weights."""
+    shipped = find_shipped(weights)
+    return shipped.network if network is None and shipped else network
+
+
 def built_model(
-    chosen: "Preset", weights: Path | None, network: "Network", precision: str
+    chosen: "Preset", weights: str | None, network: "Network", precision: str
 ) -> "SegmentationModel":
-    """Build the model, and say in a line what was left out of its weights."""
+    """Build the model, and say in a line what was left out of its weights.
+
+    Args:
+        chosen: The preset.
+        weights: Name of weights, a file, or a run folder; None for random ones.
+        network: The network.
+        precision: Dtype policy.
+    """
     from keras_frm.models.build import build_model
     from keras_frm.models.weights import ClassifierLeftOut
+    from keras_frm.training.run_folder import trained_file
 
+    if weights is not None and os.path.isdir(weights) and not find_shipped(weights):
+        weights = trained_file(Path(weights))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ClassifierLeftOut)
+        warnings.simplefilter("always", LicenceNotice)
         model = build_model(chosen, network=network, weights=weights, dtype=precision)
     for warning in said:
         print(warning.message)

@@ -16,6 +16,15 @@ SOURCES = {
     "folder": folder.find_pairs,
 }
 
+# Terms of the data, which those of weights trained on them follow.
+TERMS = {
+    "cityscapes": "Cityscapes: research and teaching, non-commercial; images are not "
+    "passed on",
+    "bdd100k": "BDD100K: its licence, non-commercial research",
+    "camvid": "CamVid in the SegNet split: CC BY-NC 4.0, research use",
+    "synthetic": "procedural scenes of keras_frm: no terms",
+}
+
 
 def find_pairs(
     name: str,

@@ -8,7 +8,9 @@ from keras_frm.labels import ONE_CLASS
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_weights
 from keras_frm.networks.registry import Network, build_parts
+from keras_frm.networks.shipped import network_of_weights
 from keras_frm.presets import Preset, preset
+from keras_frm.weights.shipped import find_shipped
 
 
 def build_model(
@@ -35,11 +37,12 @@ def build_model(
             preset's by default.
         num_classes: Number of classes, where it is not the preset's.
         input_shape: Height, width and 3; None where unknown. Images are RGB.
-        weights: "imagenet" for an EfficientNet-Lite backbone, see
-            `load_imagenet_weights`; or the path of a `.keras` or `.weights.h5` file of
-            the same network, or of a VAN checkpoint (`.pth`, `.pth.tar`) for the
-            backbone. Of a file with another number of classes all but the classifier
-            is loaded, with a warning. None starts at random.
+        weights: Name of weights that come with the package (`keras-frm weights` lists
+            them), whose network is taken; "imagenet" for an EfficientNet-Lite backbone,
+            see `load_imagenet_weights`; or the path of a `.keras` or `.weights.h5` file
+            of the same network, or of a VAN checkpoint (`.pth`, `.pth.tar`) for the
+            backbone. Of other classes than the model's all but the classifier is
+            loaded, with a warning. None starts at random.
         contrastive_weight: Weight of the contrastive loss, the preset's by default.
         temperature: Temperature of the contrastive loss, the preset's by default.
         embedding_dim: Channels of the embedding head, which only training has.
@@ -70,6 +73,9 @@ def build_model(
         num_classes = chosen.labels.num_classes
     if num_classes == 1:
         warnings.warn(ONE_CLASS, UserWarning, stacklevel=2)
+    shipped = find_shipped(weights)
+    if shipped is not None:
+        network = network_of_weights(shipped, network, options)
     parts = build_parts(
         num_classes,
         chosen.network if network is None else network,

@@ -13,6 +13,7 @@ from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights_h5 import load_h5
 from keras_frm.networks.checkpoints.efficientnet_lite import load_imagenet_weights
 from keras_frm.networks.checkpoints.van import load_van_weights
+from keras_frm.weights.shipped import find_shipped
 
 IMAGENET = "imagenet"
 
@@ -29,7 +30,8 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
 
     Args:
         model: A model, of whose network and auxiliary heads the weights are set.
-        path: "imagenet" for the backbone alone, see `load_imagenet_weights`; a `.keras`
+        path: "imagenet" for the backbone alone, see `load_imagenet_weights`; the name
+            of weights that come with the package, see `shipped_weights`; a `.keras`
             file of a network, of a `SegmentationModel` (its auxiliary heads are loaded
             too, where it has the same) or of a backbone
             (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
@@ -41,6 +43,10 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
     """
     if path == IMAGENET:
         load_imagenet_weights(_efficientnet_of(model))
+        return
+    shipped = find_shipped(path)
+    if shipped is not None:
+        _load_shipped(model, shipped)
         return
     path = Path(path)
     if not path.is_file():
@@ -75,6 +81,27 @@ def _efficientnet_of(model):
             "weights='imagenet', which downloads, and pass them to backbone_from."
         )
     return found[0]
+
+
+def _load_shipped(model, shipped):
+    """Load shipped weights; the classifier where the classes are the same ones."""
+    classifier = model.network.get_layer("classifier")
+    before = classifier.get_weights()
+    load_h5(model.network, shipped.weights_file())
+    shipped.note_licence()
+    if model.num_classes == len(shipped.classes) and not _are_of(model, shipped):
+        classifier.set_weights(before)
+    if not _are_of(model, shipped):
+        warnings.warn(
+            f"Weights '{shipped.name}' have other classes: all weights but the "
+            "classifier's were loaded.",
+            ClassifierLeftOut,
+            stacklevel=4,
+        )
+
+
+def _are_of(model, shipped):
+    return model.preset.labels.classes == shipped.classes
 
 
 def _copy(source, model, path):

@@ -1,5 +1,6 @@
 """Weights of a network from a `.weights.h5` file, whose classes may be others."""
 
+import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
+
+from keras_frm.files import replacing
 
 
 def load_h5(network: keras.Model, path: Path) -> int:
@@ -37,6 +40,41 @@ def load_h5(network: keras.Model, path: Path) -> int:
             f"{reason}"
         ) from error
     return found
+
+
+def save_half(network: keras.Model, path: Path) -> None:
+    """Save the weights with kernels in float16, for files that are passed on.
+
+    Vectors, such as the statistics of a BatchNorm, keep their precision. `load_h5` and
+    `network.load_weights` read the file like any other.
+
+    Args:
+        network: The network.
+        path: The file, which ends with `.weights.h5`.
+
+    Raises:
+        ValueError: A weight is too large for float16, or no number.
+    """
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as unfinished:
+        whole = Path(folder) / "whole.weights.h5"
+        network.save_weights(whole)
+        with h5py.File(whole) as source, h5py.File(unfinished, "w") as target:
+            source.visititems(lambda name, item: _copy_half(name, item, target))
+
+
+def _copy_half(name, item, target):
+    """Copy a group without what is in it, or a dataset."""
+    if isinstance(item, h5py.Dataset):
+        array = item[()]
+        if array.ndim > 1 and array.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float16)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has numbers that float16 does not hold.")
+        copy = target.create_dataset(name, data=array)
+    else:
+        copy = target.create_group(name)
+    copy.attrs.update(item.attrs)
 
 
 def _classes_in(path, network):

@@ -1,6 +1,6 @@
 """Draw masks: overlay, legend, and pictures side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -163,19 +163,47 @@ def side_by_side(
         ValueError: If sizes or dtypes do not fit.
     """
     _check(image, "image", 3)
-    pictures = [image, *(colourise(m, labels.palette) for m in (label, prediction))]
-    if len({picture.shape for picture in pictures}) > 1:
-        sizes = image.shape[:2], label.shape, prediction.shape
-        raise ValueError(f"Image, label and prediction differ in size: {sizes}.")
+    masks = {"label": label, "prediction": prediction}
+    return masks_beside(image, masks, labels)
+
+
+def masks_beside(
+    image: np.ndarray, masks: Mapping[str, np.ndarray], labels: LabelSet
+) -> np.ndarray:
+    """Put masks next to their image, each with its title.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        masks: Title -> (H, W) uint8 train ids; ignored pixels are black.
+        labels: Names and colours.
+
+    Returns:
+        (h, w, 3) uint8 RGB: a line of titles above, a small gap after each picture.
+
+    Raises:
+        ValueError: If sizes or dtypes do not fit.
+
+    Example:
+    >>> image, mask = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    >>> labels = LabelSet("one", ("road",), ((9, 9, 9),))
+    >>> masks_beside(image, {"float32": mask, "int8": mask}, labels).shape
+    (48, 102, 3)
+    """
+    _check(image, "image", 3)
+    pictures = {"image": image}
+    pictures |= {title: colourise(m, labels.palette) for title, m in masks.items()}
+    if len({picture.shape for picture in pictures.values()}) > 1:
+        sizes = {title: picture.shape[:2] for title, picture in pictures.items()}
+        raise ValueError(f"Image and masks differ in size: {sizes}.")
     row = int(np.clip(image.shape[0] // 16, 16, 44))
     titled = []
-    for picture, title in zip(pictures, ("image", "label", "prediction"), strict=True):
+    for title, picture in pictures.items():
         picture = cv2.copyMakeBorder(
             picture, row, 0, 0, row // 8, cv2.BORDER_CONSTANT, value=[_BACKGROUND] * 3
         )
         _write(picture, title, row // 2, 0, row)
         titled.append(picture)
-    return grid(titled, columns=3)
+    return grid(titled, columns=len(titled))
 
 
 def grid(pictures: Sequence[np.ndarray], columns: int = 1) -> np.ndarray:

@@ -15,6 +15,7 @@ from keras_frm.runtime.backends.network import one_line, open_network
 from keras_frm.runtime.draw import overlay
 from keras_frm.runtime.errors import ModelFileError
 from keras_frm.runtime.file_metadata import FileMetadata
+from keras_frm.weights.shipped import default_weights, find_shipped
 
 _MAX_THREADS = 4  # more rarely help on a board, and heat it
 _BELOW_ONE = np.float32(1 - 2**-22)  # stays below its like after a division
@@ -44,12 +45,15 @@ class Segmenter:
     Args:
         path: A .tflite file: of this package, or another segmentation network with a
             fixed input size and batch 1, whose classes then have numbers for names.
+            Or the name of weights that come with the package (`keras-frm weights`
+            lists them), whose int8 file is taken; None for the default ones.
         num_threads: Threads of the interpreter; None is all cores, at most four.
         verify: False leaves out the process of its own, for files that are trusted;
             a damaged file can then crash this process or never return.
 
     Raises:
         FileNotFoundError: There is no such file.
+        DamagedWeightsError: A file of the package is not what was shipped.
         ModelFileError: The file is damaged or no segmentation network.
         ImportError: No TFLite interpreter is installed.
 
@@ -60,11 +64,15 @@ class Segmenter:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike | None = None,
         *,
         num_threads: int | None = None,
         verify: bool = True,
     ):
+        shipped = default_weights() if path is None else find_shipped(path)
+        if shipped is not None:
+            path, verify = shipped.device_file(), False  # its digest is the right one
+            shipped.note_licence()
         self.path = Path(path)
         if num_threads is None:
             num_threads = min(_MAX_THREADS, os.cpu_count() or 1)
