@@ -83,8 +83,8 @@ def pixel_counts(folder, num_classes):
     return counts
 
 
-def root_of_frequency(counts, power):
-    """Return weights (median frequency / frequency) ** power."""
+def power_of_frequency(counts, power):
+    """Return weights (median frequency / frequency) ** power; 0.5 is "sqrt"."""
     pixels = sum(counts.values()).astype(float)
     weights = (np.median(pixels) / pixels) ** power
     return tuple(weights.round(4).tolist())
@@ -113,7 +113,7 @@ def train_and_measure(name, folder, seed, work):
     counts = pixel_counts(folder, labels.num_classes)
     if "weight_power" in changes:
         power = changes.pop("weight_power")
-        changes["class_weights"] = root_of_frequency(counts, power)
+        changes["class_weights"] = power_of_frequency(counts, power)
     chosen = preset("camvid").with_changes(crop=SIZE, batch_size=BATCH, **changes)
 
     keras.utils.set_random_seed(seed)

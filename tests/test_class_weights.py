@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_cli import SMALL, camvid, keras_frm, quick_model  # noqa: F401
 
-from keras_frm.cli.class_weights import named_weights
-from keras_frm.data.class_balance import median_frequency_weights
+from keras_frm.cli.class_weights import COUNTED, named_weights
+from keras_frm.data.class_balance import median_frequency_weights, square_root_weights
 from keras_frm.labels import CAMVID
 
 
@@ -25,6 +25,14 @@ def test_ignored_pixels_are_no_part_of_a_frequency():
         median_frequency_weights(masks[1:], 2)
 
 
+def test_square_root_of_all_labelled_pixels():
+    # Class 0: 4 pixels, class 1: 1, class 2: 4; class 3 has none.
+    masks = [np.array([[0, 0], [0, 1]]), np.array([[0, 2, 2, 2, 2, 255]])]
+    assert square_root_weights(masks, 4) == (1.0, 2.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="No mask has a labelled pixel"):
+        square_root_weights([np.full(4, 255)], 2)
+
+
 def test_named_weights():
     names = CAMVID.classes
     assert named_weights(f"{names[3]}=0.5, {names[0]}=3", CAMVID)[:4] == (3, 1, 1, 0.5)
@@ -34,7 +42,7 @@ def test_named_weights():
     ("text", "match"),
     [
         ("lorry=2", "names 'lorry', which is no class. The classes: "),
-        ("even", "must be 'balanced' or names with weights"),
+        ("even", "must be balanced or sqrt, or names with weights"),
         ("{0}=-1", "0 or more"),
         ("{0}=nan", "0 or more"),
         ("{0}=1,", "such as road=1,car=2.5"),
@@ -50,10 +58,11 @@ def recipe_of(folder):
 
 
 @pytest.mark.slow
-def test_balanced_weights_are_counted_once(quick_model, camvid, tmp_path, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("word", ["balanced", "sqrt"])
+def test_weights_are_counted_once(word, quick_model, camvid, tmp_path, monkeypatch):  # noqa: F811
     run = tmp_path / "run"
     command = ("train", "--preset", "camvid", "--data", camvid, "--out", run, *SMALL)
-    options = ("--class-weights", "balanced", "--loss", "ohem")
+    options = ("--class-weights", word, "--loss", "ohem")
     done = keras_frm(*command, *options)
     assert done.code == 0, done.err
     assert "class weights: " in done.out
@@ -65,8 +74,8 @@ def test_balanced_weights_are_counted_once(quick_model, camvid, tmp_path, monkey
     def counted(*_):
         raise AssertionError("counted again")
 
-    name = "keras_frm.data.class_balance.median_frequency_weights"
-    monkeypatch.setattr(name, counted)
+    for name in COUNTED.values():
+        monkeypatch.setattr(f"keras_frm.data.class_balance.{name}", counted)
     for again in ((), options):
         done = keras_frm("train", "--out", run, *again)
         assert (done.code, done.err) == (0, "")

@@ -1,4 +1,4 @@
-"""`--class-weights`: named, or balanced by the training masks."""
+"""`--class-weights`: named, or counted on the training masks."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_frm.labels import LabelSet
 
-BALANCED = "balanced"
+# What stands for weights that are counted -> the function of class_balance.
+COUNTED = {"balanced": "median_frequency_weights", "sqrt": "square_root_weights"}
 
 
 def class_weights_of(
@@ -20,10 +21,10 @@ def class_weights_of(
     """Return one weight for each class, None where none are wanted.
 
     Args:
-        text: "balanced", or names with weights such as "road=1,car=2.5".
+        text: "balanced", "sqrt", or names with weights such as "road=1,car=2.5".
         labels: The classes.
-        run: Folder of the run; if it was started with "balanced", its weights are taken
-            and nothing is counted again.
+        run: Folder of the run; if it was started with the same word, its weights are
+            taken and nothing is counted again.
         masks: Returns the training masks.
 
     Raises:
@@ -31,14 +32,15 @@ def class_weights_of(
     """
     if text is None:
         return None
-    if text != BALANCED:
+    if text not in COUNTED:
         return named_weights(text, labels)
-    kept = _kept_weights(run)
+    kept = _kept_weights(run, text)
     if kept is not None:
         return kept
-    from keras_frm.data.class_balance import median_frequency_weights
+    from keras_frm.data import class_balance
 
-    weights = median_frequency_weights(masks(), labels.num_classes)
+    count = getattr(class_balance, COUNTED[text])
+    weights = count(masks(), labels.num_classes)
     pairs = zip(labels.classes, weights, strict=True)
     print("class weights: " + ", ".join(f"{name} {w:.3g}" for name, w in pairs))
     return weights
@@ -61,8 +63,8 @@ def named_weights(text: str, labels: LabelSet) -> tuple[float, ...]:
         name, weight = name.strip(), _number(number)
         if weight is None or not name:
             raise ValueError(
-                f"--class-weights must be '{BALANCED}' or names with weights, 0 or "
-                f"more, such as road=1,car=2.5; '{part.strip()}' is neither."
+                f"--class-weights must be {' or '.join(COUNTED)}, or names with "
+                f"weights, 0 or more, such as road=1,car=2.5; '{part.strip()}' is none."
             )
         if name not in weights:
             raise ValueError(
@@ -82,12 +84,12 @@ def _number(text):
     return value if 0 <= value < math.inf else None
 
 
-def _kept_weights(run):
-    """Return the balanced weights that a run was started with, None without."""
+def _kept_weights(run, text):
+    """Return the weights that were counted for a run, None without."""
     from keras_frm.training.run_config import load_settings
 
     settings = load_settings(run)
-    if (settings.get("options") or {}).get("class_weights") != BALANCED:
+    if (settings.get("options") or {}).get("class_weights") != text:
         return None
     kept = settings.get("preset", {}).get("recipe", {}).get("class_weights")
     return kept and tuple(kept)

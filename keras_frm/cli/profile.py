@@ -1,19 +1,30 @@
 """`keras-frm profile`: where parameters and multiply-adds, or the time, go."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from keras_frm.cli.options import at_least_one_pixel
+from keras_frm.cli.train_options import (
+    Alignment,
+    Backbone,
+    Context,
+    DecoderWidth,
+    Network,
+)
+from keras_frm.cli.train_parts import given_options
 from keras_frm.progress import progress_bar
 
-# Alignment, context, input size -> the paper's parameters (M) and GFLOPs (Table 1, 2).
+# What tells networks apart, here and in the paper.
+_SHOWN = ("backbone", "context", "alignment")
+# Of these, input size -> the paper's parameters (M) and GFLOPs (Table 1, 2).
 _PAPER = {
-    ("flow", "frm", (1024, 2048)): (16.48, 214.82),
-    ("flow", "ppm", (1024, 2048)): (15.23, 213.21),
-    ("flow", "dappm", (1024, 2048)): (15.98, 214.81),
-    ("flow", "frm", (720, 1280)): (16.48, 94.55),
+    ("van_small", "frm", "flow", (1024, 2048)): (16.48, 214.82),
+    ("van_small", "ppm", "flow", (1024, 2048)): (15.23, 213.21),
+    ("van_small", "dappm", "flow", (1024, 2048)): (15.98, 214.81),
+    ("van_small", "frm", "flow", (720, 1280)): (16.48, 94.55),
 }
 
 
@@ -25,11 +36,11 @@ def profile(
             "network."
         ),
     ] = None,
-    backbone: Annotated[
-        str, typer.Option(help="van_tiny, van_small, van_base or van_large.")
-    ] = "van_small",
-    context: Annotated[str, typer.Option(help="frm, ppm, dappm or none.")] = "frm",
-    alignment: Annotated[str, typer.Option(help="bilinear or flow.")] = "bilinear",
+    network: Network = None,
+    backbone: Backbone = None,
+    context: Context = None,
+    alignment: Alignment = None,
+    decoder_width: DecoderWidth = None,
     preset: Annotated[
         str, typer.Option(help="Preset, for the classes.")
     ] = "cityscapes",
@@ -45,7 +56,13 @@ def profile(
 ) -> None:
     """Count the costs of a network's parts, or time a .tflite file's operations."""
     if model is None:
-        _count_parts(backbone, context, alignment, preset, size)
+        options = given_options(
+            backbone=backbone,
+            context=context,
+            alignment=alignment,
+            decoder_width=decoder_width,
+        )
+        _count_parts(network, options, preset, size)
     else:
         _time_operations(model, threads, runs, out)
 
@@ -56,8 +73,8 @@ def _time_operations(path, threads, runs, out):
 
     if path.suffix.lower() != ".tflite":
         raise ValueError(
-            f"{path} is no .tflite file; without a file, --backbone, --context and "
-            "--alignment name the network to count."
+            f"{path} is no .tflite file; without a file, --network and its "
+            "options name the network to count."
         )
     with progress_bar("timing operations") as progress:
         timed = time_operations(path, threads=threads, runs=runs, progress=progress)
@@ -66,26 +83,29 @@ def _time_operations(path, threads, runs, out):
         print(f"the whole table is in {operation_report.save(timed, out, path.stem)}")
 
 
-def _count_parts(backbone, context, alignment, preset, size):
-    """Print the parameters and multiply-adds of each part of a preset's network."""
+def _count_parts(network, options, preset, size):
+    """Print the parameters and multiply-adds of each part of a network."""
     from keras_frm.models.build import build_model
     from keras_frm.models.cost import profile as count
+    from keras_frm.networks.registry import network_of
+    from keras_frm.presets import preset as find_preset
     from keras_frm.tables import Column, to_text
 
-    chosen_context = None if context == "none" else context
-    network = build_model(
-        preset, backbone=backbone, context=chosen_context, alignment=alignment
-    )
+    chosen = find_preset(preset)
+    described = network_of(network or chosen.network, **options)
+    model = build_model(chosen, network=described)
     columns = (
         Column("part", "name"),
         Column("parameters (M)", lambda row: row.parameters / 1e6, ".3f"),
         Column("G multiply-adds", lambda row: row.multiply_adds / 1e9, ".2f"),
         Column("attention (G)", lambda row: row.attention_multiply_adds / 1e9, ".2f"),
     )
-    print(f"{backbone}, {context}, {alignment}, {size[1]}x{size[0]}")
-    print(to_text(count(network, size), columns), end="")
-    published = _PAPER.get((alignment, context, size))
-    if backbone == "van_small" and published:
+    names = dataclasses.asdict(described)
+    listed = [f"{name} {names[name]}" for name in _SHOWN if name in names]
+    print(f"{', '.join(listed)}, {size[1]}x{size[0]}")
+    print(to_text(count(model, size), columns), end="")
+    published = _PAPER.get((*(names.get(name) for name in _SHOWN), size))
+    if published:
         print("the paper: {:.2f} M, {:.2f} GFLOPs".format(*published))
     print(
         "Counted: trainable parameters; multiply-adds of convolutions, one image. The\n"

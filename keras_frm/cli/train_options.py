@@ -138,5 +138,7 @@ Loss = Annotated[
 ]
 ClassWeights = Annotated[
     str | None,
-    typer.Option(help="Such as road=1,car=2.5; or balanced, by the training masks."),
+    typer.Option(
+        help="Such as road=1,car=2.5; or sqrt or balanced, by the training masks."
+    ),
 ]
