@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from keras_frm.layers.blocks.dilated_depthwise import LargeDepthwiseConv2D
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.normalization import batch_norm, conv_initializer
 from keras_frm.layers.composite import CompositeLayer
@@ -53,7 +52,7 @@ class InvertedResidual(CompositeLayer):
         self.expansion = expansion
         self.drop_path_rate = drop_path
         dtype = self.dtype_policy
-        self.depthwise = LargeDepthwiseConv2D(
+        self.depthwise = keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=strides,
             padding="same",
@@ -87,7 +86,7 @@ class InvertedResidual(CompositeLayer):
         y = x
         if self.expansion > 1:  # (B, H, W, expansion * C)
             y = ops.relu6(self.expand_norm(self.expand(y), training=training))
-        y = self.depthwise(y, training=training)  # (B, H / strides, W / strides, ...)
+        y = self.depthwise(y)  # (B, H / strides, W / strides, ...)
         y = ops.relu6(self.depthwise_norm(y, training=training))
         y = self.project_norm(self.project(y), training=training)  # (..., filters)
         return x + self.drop_path(y, training=training) if self.has_shortcut else y
