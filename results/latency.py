@@ -1,11 +1,14 @@
 """Latency and agreement of exported files beside a plain Keras export.
 
 python results/latency.py WORK_FOLDER [--sizes 256x512 512x1024] [--runs 25]
+    [--networks frm frm_lite0] [--files plain float32 int8] [--out FILE]
 
-VAN-small, FRM, bilinear FPN, 19 classes, logits at stride 4, random weights with
-BatchNorm statistics that are not trivial. `int8_trained` is the file of what
-`quantize_aware` makes of it, before any training. Files that are in the folder are
-taken as they are. Writes results/latency.csv.
+Registered networks (`frm` is VAN-small, FRM, bilinear FPN), 19 classes, logits at
+stride 4, random weights with BatchNorm statistics that are not trivial; a number behind
+a name is its decoder's width. `int8_trained` is the file of what `quantize_aware` makes
+of it, before any training. Files that are in the folder are taken as they are. All are
+timed in turn; ratios are to the first file, and to the network's own float32 file.
+Writes results/latency.csv.
 """
 
 import argparse
@@ -32,10 +35,12 @@ PRECISIONS = {
 }
 
 
-def network():
+def built(text):
     """Return a network whose BatchNorms have statistics."""
     keras.utils.set_random_seed(0)
-    model = build_model("cityscapes")
+    name, _, width = text.partition(":")
+    options = {"decoder_width": int(width)} if width else {}
+    model = build_model("cityscapes", network=name, **options)
     random = np.random.default_rng(0)
     for weight in model.network.weights:
         spread = {"moving_variance": (0.5, 1.5), "gamma": (0.7, 1.3)}.get(weight.name)
@@ -44,23 +49,24 @@ def network():
     return model
 
 
-def export_all(folder, size):
-    """Export the plain file and ours; return name -> path and logits' deviation."""
+def export_all(folder, size, network, kinds):
+    """Export the plain file and ours; return kind -> path."""
     height, width = size
-    files = {
-        name: folder / f"{name}_{height}x{width}.tflite"
-        for name in ("plain", *PRECISIONS)
-    }
+    stem = network.replace(":", "_")
+    files = {k: folder / f"{stem}_{k}_{height}x{width}.tflite" for k in kinds}
     if all(path.exists() for path in files.values()):
         return files
-    model = network()
+    model = built(network)
     plain = keras.Model(
         model.network.input, model.network.get_layer("classifier").output
     )
     signature = [keras.InputSpec(shape=(1, height, width, 3), dtype="float32")]
-    plain.export(files["plain"], format="litert", input_signature=signature)
-    for name, precision in PRECISIONS.items():
-        source = model
+    if "plain" in files:
+        plain.export(files["plain"], format="litert", input_signature=signature)
+    for name in kinds:
+        if name == "plain":
+            continue
+        precision, source = PRECISIONS[name], model
         if name == "int8_trained":
             images = scenes(size, 8)
             source = quantize_aware(model, representative_data=images, input_shape=size)
@@ -79,7 +85,7 @@ def export_all(folder, size):
 
 
 def measure(files, size, runs):
-    """Return the rows of one size."""
+    """Return the rows of one size; files are by network and kind."""
     image = scenes(size, 1)[0][None]
     interpreters, logits = {}, {}
     for name, path in files.items():
@@ -92,25 +98,34 @@ def measure(files, size, runs):
         logits[name] = out.decode(interpreter.get_tensor(out.index))  # (h, w, C)
     calls = [interpreter.invoke for interpreter in interpreters.values()]
     times = interleaved_times(calls, runs)
-    plain = logits["plain"]
-    for position, name in enumerate(files):
-        same = plain.argmax(-1) == logits[name].argmax(-1)
-        difference = np.abs(logits[name] - plain).max() / np.abs(plain).max()
+    columns = dict(zip(files, times.T, strict=True))
+    first = next(iter(files))
+    for (network, kind), path in files.items():
+        own = columns[network, kind]
+        float32 = columns.get((network, "float32"))
+        reference = logits.get((network, "plain"), logits.get((network, "float32")))
+        found = logits[network, kind]
+        difference = np.abs(found - reference).max() / np.abs(reference).max()
+        same = reference.argmax(-1) == found.argmax(-1)
         yield {
             "size": f"{size[0]}x{size[1]}",
-            "file": name,
-            "ms_median": round(float(np.median(times[:, position])), 1),
-            "ms_p90": round(float(np.quantile(times[:, position], 0.9)), 1),
-            "ratio_median": round(
-                float(np.median(times[:, position] / times[:, 0])), 3
-            ),
+            "network": network,
+            "file": kind,
+            "ms_median": round(float(np.median(own)), 1),
+            "ms_p90": round(float(np.quantile(own, 0.9)), 1),
+            "ratio_median": ratio(own, columns[first]),
+            "ratio_to_own_float32": "" if float32 is None else ratio(own, float32),
             "runs": runs,
             "logits_difference": f"{difference:.1e}",
             "same_class": round(float(same.mean()), 6),
-            "peak_memory_mb": round(peak_memory(files[name], size, THREADS) / 1e6, 1),
-            "file_mb": round(files[name].stat().st_size / 1e6, 1),
+            "peak_memory_mb": round(peak_memory(path, size, THREADS) / 1e6, 1),
+            "file_mb": round(path.stat().st_size / 1e6, 1),
             "machine": machine_name(),
         }
+
+
+def ratio(times, others):
+    return round(float(np.median(times / others)), 3)
 
 
 def main():
@@ -118,6 +133,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", nargs="+", default=["256x512", "512x1024"])
+    parser.add_argument("--networks", nargs="+", default=["frm"])
+    kinds = ["plain", *PRECISIONS]
+    parser.add_argument("--files", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--runs", type=int, default=25)
     default = Path(__file__).with_suffix(".csv")
     parser.add_argument("--out", type=Path, default=default)
@@ -126,7 +144,15 @@ def main():
     rows = []
     for text in arguments.sizes:
         size = tuple(int(side) for side in text.split("x"))
-        rows += measure(export_all(arguments.folder, size), size, arguments.runs)
+        files = {
+            (network, kind): path
+            for network in arguments.networks
+            for kind, path in export_all(
+                arguments.folder, size, network, arguments.files
+            ).items()
+        }
+        if arguments.runs:
+            rows += measure(files, size, arguments.runs)
     write_table(rows, arguments.out)
 
 

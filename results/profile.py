@@ -10,24 +10,24 @@ from table import write_table
 import keras_frm
 
 ROWS = [
-    ("flow", "frm", (1024, 2048), 16.48, 214.82),
-    ("flow", "ppm", (1024, 2048), 15.23, 213.21),
-    ("flow", "dappm", (1024, 2048), 15.98, 214.81),
-    ("flow", "frm", (720, 1280), 16.48, 94.55),
-    ("bilinear", "frm", (1024, 2048), "", ""),
-    ("bilinear", None, (1024, 2048), "", ""),
+    ("frm_table1", "frm", (1024, 2048), 16.48, 214.82),
+    ("frm_table1", "ppm", (1024, 2048), 15.23, 213.21),
+    ("frm_table1", "dappm", (1024, 2048), 15.98, 214.81),
+    ("frm_table1", "frm", (720, 1280), 16.48, 94.55),
+    ("frm", "frm", (1024, 2048), "", ""),
+    ("frm", None, (1024, 2048), "", ""),
+    ("frm_lite0", "frm", (1024, 2048), "", ""),
+    ("frm_lite0", "frm", (256, 512), "", ""),
 ]
 
 
 def measure():
     """Yield the row of each network."""
-    for alignment, context, size, parameters, gflops in ROWS:
-        model = keras_frm.build_model(
-            "cityscapes", alignment=alignment, context=context
-        )
+    for network, context, size, parameters, gflops in ROWS:
+        model = keras_frm.build_model("cityscapes", network=network, context=context)
         total = keras_frm.profile(model, size)[-1]
         yield {
-            "alignment": alignment,
+            "network": network,
             "context": context,
             "height": size[0],
             "width": size[1],

@@ -35,6 +35,7 @@ class ModelCard:
         labels: The classes.
         comparison: The trained network, then its files, measured on labelled images.
         settings: What the run's configuration says, empty where there is none.
+        command: The command line that it was trained by.
         cost: Parameters and multiply-adds, part by part, of the size of the files.
         data_terms: Terms of the data it was trained on.
         extra_data: What it was trained on before.
@@ -55,6 +56,7 @@ class ModelCard:
     labels: LabelSet
     comparison: Comparison
     settings: Mapping = field(default_factory=dict)
+    command: str = ""
     cost: Sequence[PartProfile] = ()
     data_terms: str = ""
     extra_data: str = ""
@@ -113,8 +115,8 @@ class ModelCard:
         chosen |= {"start": self.settings.get("weights") or "random weights"}
         chosen |= {"seed": self.settings.get("seed")} | preset["recipe"]
         lines = [f"- {key}: {_plain(value)}" for key, value in chosen.items() if value]
-        command = f"```sh\n{command_of(self.settings)}\n```\n"
-        return f"{command}\n{_listed(lines)}"
+        command = f"```sh\n{self.command}\n```\n\n" if self.command else ""
+        return command + _listed(lines)
 
     def _accuracy(self):
         rows = [row for row in self.comparison.rows if row.iou]
@@ -178,28 +180,6 @@ class ModelCard:
         )
         lines.append("- Not for decisions on which someone's safety depends.")
         return _listed(lines)
-
-
-def command_of(settings: Mapping) -> str:
-    """Return the command line that a run was started with.
-
-    Args:
-        settings: The run's configuration.
-
-    Example:
-    >>> command_of({"options": {"preset": "camvid", "crop": [8, 9], "resume": True}})
-    'keras-frm train --preset camvid --crop 8 9 --resume'
-    """
-    words = ["keras-frm", str(settings.get("command", "train"))]
-    for name, value in (settings.get("options") or {}).items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, (list, tuple)):
-            words += [option, *map(str, value)]
-        elif value is True:
-            words.append(option)
-        elif value not in (False, None):
-            words += [option, str(value)]
-    return " ".join(words)
 
 
 def _plain(value) -> str:

@@ -1,6 +1,7 @@
 """`keras-frm card`: one page about a trained model."""
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -103,11 +104,13 @@ def card(
         write_png(
             out / "card.png", _pictures(run, files, dataset, count, chosen.labels)
         )
+    settings = load_settings(folder)
     page = ModelCard(
         title or folder.name,
         chosen.labels,
         measured,
-        settings=load_settings(folder),
+        settings=settings,
+        command=command_of(settings) if settings else "",
         cost=profile(network, measured.rows[0].input_size),
         data_terms=TERMS.get(chosen.dataset, "") if licence is None else licence,
         extra_data=extra_data,
@@ -119,6 +122,28 @@ def card(
     )
     write_bytes(out / "card.md", page.to_markdown().encode())
     print(f"the card is {out / 'card.md'}")
+
+
+def command_of(settings: Mapping) -> str:
+    """Return the command line that a run was started with.
+
+    Args:
+        settings: The run's configuration.
+
+    Example:
+    >>> command_of({"options": {"preset": "camvid", "crop": [8, 9], "resume": True}})
+    'keras-frm train --preset camvid --crop 8 9 --resume'
+    """
+    words = ["keras-frm", str(settings.get("command", "train"))]
+    for name, value in (settings.get("options") or {}).items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, (list, tuple)):
+            words += [option, *map(str, value)]
+        elif value is True:
+            words.append(option)
+        elif value not in (False, None):
+            words += [option, str(value)]
+    return " ".join(words)
 
 
 def _check(run, files):

@@ -103,9 +103,10 @@ def find_sources(arguments: Iterable[str], out: Path) -> list[Source]:
 
 def _default_model(arguments):
     """Return the name of the weights that stand for a model that is not given."""
-    told = [text for text in map(_is_no_model, arguments) if text]
     shipped = default_weights()
-    if shipped is None or told or not arguments:
+    is_gone = any(map(_is_gone, arguments))
+    if shipped is None or is_gone or not arguments:
+        told = [text for text in map(_is_no_model, arguments) if text]
         reason = f"; {told[0]}" if told else ""
         raise ValueError(
             "No model is given: name a run folder, a .keras or a .tflite file, or pass "
@@ -121,10 +122,15 @@ def _is_model(text):
 
 def _is_no_model(text):
     """Say why an argument that may be meant as one is no model; None for others."""
+    if os.path.isdir(text):
+        return f"{text} is no run folder"
+    return f"there is nothing at {shown(text)}" if _is_gone(text) else None
+
+
+def _is_gone(text):
+    """Return whether an argument can only be a path, and nothing is there."""
     is_source = is_stream(text) or glob.has_magic(text) or text.startswith("camera")
-    if is_source or text.isdecimal() or os.path.exists(text):
-        return None
-    return f"there is nothing at {shown(text)}"
+    return not (is_source or text.isdecimal() or os.path.exists(text))
 
 
 def _camera_index(text: str) -> int | None:

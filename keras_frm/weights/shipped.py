@@ -110,8 +110,5 @@ def _whole(file, sha256):
     found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     if found != sha256:
         what = "is gone" if found is None else "is damaged: its SHA-256 is another one"
-        raise DamagedWeightsError(
-            f"{path} {what}. Install keras_frm again: pip install --force-reinstall "
-            "--no-deps keras_frm"
-        )
+        raise DamagedWeightsError(f"{path} {what}. Install keras_frm again.")
     return path

