@@ -228,11 +228,13 @@ def test_file_gives_the_very_numbers_after_training_and_after_new_ranges(tmp_pat
 
 
 @pytest.mark.slow
-def test_whole_network_without_attention_and_its_file(tmp_path):
+@pytest.mark.parametrize("backbone", ["van", "efficientnet_lite0"])
+def test_whole_network_without_attention_and_its_file(backbone, tmp_path):
     """Attention computes in float: a number of its result may round another way."""
     keras.utils.set_random_seed(0)
     size = (64, 96)
-    model = tiny_model(num_classes=3, context=None)
+    own = {} if backbone == "van" else {"backbone": backbone}
+    model = tiny_model(num_classes=3, context=None, **own)
     given = images(6, size)
     trainable = quantize_aware(model, representative_data=given[:3], input_shape=size)
     assert_equal_numbers(trainable, given, tmp_path)
