@@ -42,9 +42,11 @@ def main():
     page = re.sub(r"## Pictures\n\n.*?\n(?=## )", "", page, flags=re.DOTALL)
     write_bytes(FOLDER / f"{given.name}.md", page.encode())
 
+    preset = load_settings(given.run)["preset"]
     table = json.loads((FOLDER / TABLE).read_text())
     table[given.name] = {
-        "network": load_settings(given.run)["preset"]["network"],
+        "network": preset["network"],
+        "preset": preset["name"],
         "classes": labels.classes,
         "trained_on": given.trained_on,
         "measured_on": given.measured_on,

@@ -21,6 +21,7 @@ from keras_frm.networks.frm import FRMNetwork
 from keras_frm.networks.registry import NETWORKS
 from keras_frm.presets import preset
 from keras_frm.runtime.file_metadata import attach
+from keras_frm.training.run_folder import load_trained
 from keras_frm.weights import shipped
 
 LICENCE = "research use only."
@@ -41,6 +42,7 @@ def folder(tmp_path_factory):
     (folder / "streets.md").write_text("# Streets\n")
     row = {
         "network": "tiny_lite0",
+        "preset": "camvid",
         "classes": CAMVID.classes,
         "trained_on": "toys",
         "measured_on": "toys",
@@ -195,3 +197,16 @@ def test_list_and_card(streets):
     assert f"streets: {LICENCE}" in done.out
     assert command("weights", "streets").out == "# Streets\n\n"
     assert "Choose one of: streets" in command("weights", "street").only_line
+    assert "name which" in command("weights", "--out", "run").only_line
+
+
+def test_run_folder_for_the_other_commands(streets, tmp_path):
+    done = command("weights", "streets", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert LICENCE in done.out
+    assert (tmp_path / "run" / "card.md").read_text() == "# Streets\n"
+    network, labels = load_trained(tmp_path / "run")
+    assert labels == CAMVID
+    assert network.output.shape[-1] == 11
+    again = command("weights", "streets", "--out", tmp_path / "run")
+    assert "is not empty" in again.line

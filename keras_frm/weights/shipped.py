@@ -26,6 +26,7 @@ class ShippedWeights:
     Args:
         name: What `build_model(weights=...)` and `Segmenter(...)` take.
         network: Name of the network.
+        preset: Name of the preset that has its classes.
         classes: Names of its classes, in order.
         trained_on: The data, all stages of the training.
         measured_on: What the figures are of.
@@ -41,6 +42,7 @@ class ShippedWeights:
 
     name: str
     network: str
+    preset: str
     classes: tuple[str, ...]
     trained_on: str
     measured_on: str
