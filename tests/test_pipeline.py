@@ -14,7 +14,7 @@ from keras_frm.data.folder import folder_preset
 from keras_frm.data.pipeline import load_dataset
 from keras_frm.files import DataError, data_error
 from keras_frm.labels import CITYSCAPES
-from keras_frm.presets import PRESETS
+from keras_frm.presets import PRESETS, registry
 
 
 def batches(dataset):
@@ -192,8 +192,8 @@ def test_what_is_given_wins_over_the_preset(textured, explicit):
 
 
 def test_registered_preset_of_ones_own(textured, monkeypatch):
-    monkeypatch.setattr("keras_frm.presets.PRESETS", dict(PRESETS))
-    monkeypatch.setattr("keras_frm.data.pipeline.PRESETS", keras_frm.presets.PRESETS)
+    monkeypatch.setattr("keras_frm.presets.registry.PRESETS", dict(PRESETS))
+    monkeypatch.setattr("keras_frm.data.pipeline.PRESETS", registry.PRESETS)
     mine = dataclasses.replace(
         folder_preset(textured), name="mine", crop=(8, 10), batch_size=3
     )

@@ -21,7 +21,7 @@ LABELS = LabelSet("two", ("floor", "wall"), ((0, 0, 0), (9, 9, 9)), ignore_label
 @pytest.fixture
 def own(monkeypatch):
     """Return a preset of one's own; the table is put back."""
-    monkeypatch.setattr("keras_frm.presets.PRESETS", dict(PRESETS))
+    monkeypatch.setattr("keras_frm.presets.registry.PRESETS", dict(PRESETS))
     return Preset(
         name="corridor",
         dataset="folder",
