@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Size, Split, Xla, at_least_one_pixel
+from keras_frm.cli.train_parts import given_options
 from keras_frm.cli.trained import (
     choices_of_run,
     labels_of_run,
@@ -45,10 +46,14 @@ def benchmark(
     train: Annotated[
         bool, typer.Option("--train", help="Time the training step of a network.")
     ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(help="With --train: frm, frm_lite0 or frm_table1."),
+    ] = None,
     backbone: Annotated[
-        str,
-        typer.Option(help="With --train: van_tiny, van_small, van_base, van_large."),
-    ] = "van_small",
+        str | None,
+        typer.Option(help="With --train: van_tiny, -small, -base, -large and others."),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="With --train (default: the preset's).")
     ] = None,
@@ -82,7 +87,7 @@ def benchmark(
             "give model files to compare, or --train without a file"
         )
     if train:
-        options = (backbone, batch_size, crop, precision, rematerialize, xla)
+        options = (network, backbone, batch_size, crop, precision, rematerialize, xla)
         _benchmark_training(preset or "cityscapes", data, threads, runs, out, *options)
         return
     from keras_frm.benchmark import comparison_report
@@ -129,6 +134,7 @@ def _benchmark_training(
     threads,
     runs,
     out,
+    network,
     backbone,
     batch_size,
     crop,
@@ -143,13 +149,16 @@ def _benchmark_training(
     from keras_frm.benchmark.training_step import time_training_step
     from keras_frm.cli.datasets import chosen_preset, training_data
     from keras_frm.models.build import build_model
+    from keras_frm.networks.registry import network_of
 
     chosen = chosen_preset(preset, data)
     batch_size, crop = batch_size or chosen.batch_size, crop or chosen.crop
     batches = None
     if data is not None or chosen.dataset == "synthetic":
         batches = training_data(chosen, data, batch_size, crop, None, 0, first_step=0)
-    model = build_model(chosen, backbone=backbone, rematerialize=remat, dtype=precision)
+    options = given_options(backbone=backbone, rematerialize=remat or None)
+    described = network_of(network or chosen.network, **options)
+    model = build_model(chosen, network=described, dtype=precision)
     model.compile(jit_compile="auto" if xla is None else xla)
     choices = {"rematerialized": remat, "XLA": model.jit_compile}
     with timed_progress() as bar:
@@ -160,7 +169,7 @@ def _benchmark_training(
             batch_size,
             batches=batches,
             network=", ".join(
-                [backbone, *(name for name, on in choices.items() if on)]
+                [described.backbone, *(name for name, on in choices.items() if on)]
             ),
             runs=runs,
             threads=threads,
