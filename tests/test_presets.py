@@ -52,6 +52,25 @@ def test_papers_presets():
         assert (recipe_of.weight_decay, recipe_of.power) == (1e-4, 0.9)
 
 
+@pytest.mark.parametrize("name", ["camvid_small", "cityscapes_small"])
+def test_presets_for_little_hardware(name):
+    chosen, large = preset(name), preset(name.removesuffix("_small"))
+    assert (chosen.dataset, chosen.labels) == (large.dataset, large.labels)
+    assert chosen.network == "frm_lite0"
+    weights = chosen.recipe.class_weights
+    assert len(weights) == chosen.labels.num_classes
+    assert weights[chosen.labels.classes.index("road")] == min(weights)
+
+
+def test_class_weights_are_of_the_presets_own_classes():
+    chosen = preset("camvid_small")
+    assert chosen.with_labels(chosen.labels) == chosen
+    assert chosen.with_labels(LABELS).recipe.class_weights is None
+    model = tiny_model(chosen, num_classes=3)
+    assert model.preset.recipe.class_weights is None
+    assert tiny_model(chosen).preset == chosen
+
+
 @pytest.mark.parametrize("ask", [preset, tiny_model, recipe])
 def test_wrong_name_lists_the_right_ones(ask):
     with pytest.raises(ValueError, match="no preset 'cityscape'") as error:

@@ -34,7 +34,7 @@ def chosen_preset(name: str, data: Path | None, classes: Path | None = None) -> 
     if classes is None:
         return chosen
     merged = merge_classes(chosen.labels, read_merge_file(classes))
-    return dataclasses.replace(chosen, labels=merged)
+    return chosen.with_labels(merged)
 
 
 def with_merges(chosen: Preset, labels: LabelSet | None) -> Preset:
@@ -44,7 +44,7 @@ def with_merges(chosen: Preset, labels: LabelSet | None) -> Preset:
         chosen: The preset.
         labels: The model's classes, None if it names none.
     """
-    return dataclasses.replace(chosen, labels=merged_like(chosen.labels, labels))
+    return chosen.with_labels(merged_like(chosen.labels, labels))
 
 
 def with_given(chosen: Preset, given: dict) -> Preset:

@@ -32,7 +32,10 @@ def at_least_zero(value: float | None) -> float | None:
 Data = Annotated[Path | None, typer.Option(help="Folder of the dataset.")]
 PresetName = Annotated[
     str,
-    typer.Option(help="cityscapes, bdd100k, camvid, synthetic, or folder (your own)."),
+    typer.Option(
+        help="cityscapes, bdd100k, camvid, the same for little hardware "
+        "(cityscapes_small, camvid_small), synthetic, or folder (your own)."
+    ),
 ]
 Classes = Annotated[
     Path | None,

@@ -1,6 +1,5 @@
 """From files or synthetic scenes to batches: a `tf.data.Dataset` for training."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -110,7 +109,7 @@ def load_dataset(
     """
     chosen = _preset_of(name, root)
     if labels is not None:
-        chosen = replace(chosen, labels=labels)
+        chosen = chosen.with_labels(labels)
     if augment is None:
         augment = split in _TO_TRAIN_ON
     shuffle = augment if shuffle is None else shuffle

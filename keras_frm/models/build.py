@@ -71,6 +71,8 @@ def build_model(
     chosen = preset(name)
     if num_classes is None:
         num_classes = chosen.labels.num_classes
+    elif num_classes != chosen.labels.num_classes:
+        chosen = chosen.with_changes(class_weights=None)  # they are of other classes
     if num_classes == 1:
         warnings.warn(ONE_CLASS, UserWarning, stacklevel=2)
     shipped = find_shipped(weights)

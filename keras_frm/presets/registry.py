@@ -58,6 +58,21 @@ class Preset:
         recipe = dataclasses.replace(changes.pop("recipe", self.recipe), **of_recipe)
         return dataclasses.replace(self, recipe=recipe, **changes)
 
+    def with_labels(self, labels: LabelSet) -> "Preset":
+        """Return a preset of other classes; weights of its own classes are left out.
+
+        Args:
+            labels: The classes.
+
+        Example:
+        >>> small = preset("camvid_small")
+        >>> small.with_labels(preset("bdd100k").labels).recipe.class_weights is None
+        True
+        """
+        if labels.classes == self.labels.classes:
+            return dataclasses.replace(self, labels=labels)
+        return self.with_changes(labels=labels, class_weights=None)
+
     def get_config(self) -> dict:
         """Return the whole preset, classes included, as JSON can hold it."""
         return {**dataclasses.asdict(self), "labels": self.labels.get_config()}

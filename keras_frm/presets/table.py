@@ -1,10 +1,21 @@
 """The one table of presets: dataset, classes, sizes, recipe and network by name."""
 
+import dataclasses
+
 from keras_frm.labels import BDD100K, CAMVID, CITYSCAPES
 from keras_frm.presets.recipe import Recipe
 from keras_frm.presets.registry import Preset, register_preset
 
 _PAPER = "arXiv 2412.08670, section 3.1"
+# For small data and little hardware, from ImageNet's weights.
+_SMALL = Recipe(
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=1e-2,
+    warmup_steps=50,
+    contrastive_weight=0.0,
+)
+_MEASURED = "chosen here by results/recipes.csv"
 
 register_preset(
     Preset(
@@ -41,6 +52,47 @@ register_preset(
             optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2, warmup_steps=100
         ),
         source="chosen here for training from scratch; not in the paper",
+    )
+)
+register_preset(
+    Preset(
+        name="camvid_small",
+        dataset="camvid",
+        labels=CAMVID,
+        crop=(240, 320),
+        batch_size=8,
+        epochs=100,
+        colour_jitter=0.2,
+        recipe=dataclasses.replace(
+            _SMALL,
+            # keras_frm.data.class_balance.square_root_weights of the training masks.
+            class_weights=(
+                *(0.516, 0.439, 2.136, 0.376, 1.0, 0.679),
+                *(1.956, 1.995, 0.875, 2.649, 3.922),
+            ),
+        ),
+        network="frm_lite0",
+        source=_MEASURED,
+    )
+)
+register_preset(
+    Preset(
+        name="cityscapes_small",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(192, 384),
+        batch_size=8,
+        epochs=12,
+        colour_jitter=0.2,
+        recipe=dataclasses.replace(
+            _SMALL,
+            class_weights=(
+                *(0.153, 0.385, 0.192, 0.97, 1.0, 1.091, 2.605, 1.443, 0.233, 0.905),
+                *(0.473, 0.889, 3.277, 0.38, 1.389, 1.842, 1.974, 3.345, 1.38),
+            ),
+        ),
+        network="frm_lite0",
+        source=_MEASURED,
     )
 )
 register_preset(

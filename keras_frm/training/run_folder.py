@@ -191,7 +191,7 @@ def load_trainable(
         parts = whole.parts
         whole.network.set_weights(network.get_weights())
         size["embedding_dim"] = whole.embedding_dim
-    model = SegmentationModel(parts, chosen.with_changes(labels=labels), **size)
+    model = SegmentationModel(parts, chosen.with_labels(labels), **size)
     head = getattr(whole, "embedding_head", None)
     if head is not None and model.contrastive_weight:
         model.embedding_head.set_weights(head.get_weights())
