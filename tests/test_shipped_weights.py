@@ -168,6 +168,17 @@ def test_segmenter_without_a_path_takes_the_default(streets):
         assert segmenter.path == streets / "streets.tflite"
 
 
+def test_without_any_weights_a_model_must_be_named(streets, tmp_path, monkeypatch):
+    (streets / "shipped.json").write_text("{}")
+    shipped.shipped_weights.cache_clear()
+    with pytest.raises(FileNotFoundError, match="No weights come with this version"):
+        keras_frm.Segmenter()
+    assert "No weights come" in command("weights").out
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "photo.jpg", (24, 32))
+    assert "No model is given" in command("predict", "photo.jpg").only_line
+
+
 def test_damaged_device_file_is_not_run(streets):
     damage(streets / "streets.tflite")
     with pytest.raises(ValueError, match="SHA-256"):

@@ -42,6 +42,9 @@ def weights(
     if name is None:
         if out is not None:
             raise ValueError("--out is for one of the weights: name which.")
+        if not known:
+            print("No weights come with this version of keras_frm.")
+            return
         print_text(to_text(known.values(), _COLUMNS))
         for each in known.values():
             print_text(f"{each.name}: {each.licence}")

@@ -73,6 +73,11 @@ class Segmenter:
         if shipped is not None:
             path, verify = shipped.device_file(), False  # its digest is the right one
             shipped.note_licence()
+        elif path is None:
+            raise FileNotFoundError(
+                "No weights come with this version of keras_frm: give the path of a "
+                ".tflite file."
+            )
         self.path = Path(path)
         if num_threads is None:
             num_threads = min(_MAX_THREADS, os.cpu_count() or 1)
