@@ -33,7 +33,7 @@ check-package: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[train,imagenet,dev,docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,imagenet,onnx,dev,docs]'
 	$(BIN)/python -c 'import cv2' 2>/dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python && \
 	  $(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }

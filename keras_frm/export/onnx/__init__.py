@@ -1,0 +1,1 @@
+"""Export to ONNX, for ONNX Runtime and TensorRT."""

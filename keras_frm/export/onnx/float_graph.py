@@ -1,0 +1,85 @@
+"""A graph of primitive Keras operations as an ONNX model that computes in float32."""
+
+import keras
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from keras_frm import __version__
+from keras_frm.backend.private_hooks import calls_of
+
+# They register how operations are written.
+from keras_frm.export.onnx import shape_operations as shape_operations
+from keras_frm.export.onnx import spatial_operations as spatial_operations
+from keras_frm.export.onnx.graph_writer import GraphWriter, Value
+from keras_frm.export.onnx.operations import EMITTERS, OnnxCall
+
+OPSET, IR_VERSION = 17, 8
+
+_ELEMENT_TYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+
+
+def to_onnx(graph: keras.Model, input_dtype: str = "uint8") -> onnx.ModelProto:
+    """Write a graph as an ONNX model.
+
+    Args:
+        graph: A Functional model of primitive operations and static size, such as
+            `flatten` and passes make it.
+        input_dtype: "uint8" or "float32", what the image comes as, (B, H, W, 3).
+
+    Returns:
+        A model of one input, "image", and one output, named as the last operation.
+
+    Raises:
+        ValueError: There is no rule for an operation; the message names it.
+
+    Example:
+    >>> image = keras.Input(batch_shape=(1, 8, 8, 3))
+    >>> logits = keras.layers.Conv2D(2, 3, strides=2, padding="same")(image)
+    >>> model = to_onnx(keras.Model(image, logits))
+    >>> [node.op_type for node in model.graph.node]
+    ['Cast', 'Transpose', 'Conv', 'Transpose']
+    """
+    writer = GraphWriter()
+    (image,), (output,) = graph.inputs, graph.outputs
+    shape = tuple(image.shape)
+    name = "image"
+    if input_dtype == "uint8":
+        name = writer.node("Cast", [name], "image_float", to=TensorProto.FLOAT)
+    values = {id(image): Value(name, shape)}
+    for operation, (args, kwargs), made in calls_of(graph):
+        values[id(made[0])] = _emitted(writer, operation, args, kwargs, made, values)
+    result = writer.last(values[id(output)])
+    inputs = helper.make_tensor_value_info("image", _ELEMENT_TYPES[input_dtype], shape)
+    outputs = helper.make_tensor_value_info(
+        result, _ELEMENT_TYPES[output.dtype], tuple(output.shape)
+    )
+    proto = helper.make_graph(
+        writer.nodes, graph.name, [inputs], [outputs], list(writer.constants.values())
+    )
+    return helper.make_model(
+        proto,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="keras_frm",
+        producer_version=__version__,
+    )
+
+
+def _emitted(writer, operation, args, kwargs, made, values):
+    kind = type(operation).__name__
+    if kind not in EMITTERS:
+        raise ValueError(
+            f"{kind} '{operation.name}' has no rule in the export to ONNX. Use another "
+            "layer in its place."
+        )
+    given = (*args, *(v for k, v in kwargs.items() if k not in ("training", "mask")))
+    arguments = keras.tree.map_structure(lambda x: _value(x, values), given)
+    return EMITTERS[kind](writer, OnnxCall(operation, arguments, tuple(made[0].shape)))
+
+
+def _value(argument, values):
+    """Return the value of a KerasTensor; of other tensors an array."""
+    if keras.utils.is_keras_tensor(argument):
+        return values[id(argument)]
+    return np.asarray(argument) if hasattr(argument, "shape") else argument

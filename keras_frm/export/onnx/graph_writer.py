@@ -1,0 +1,117 @@
+"""Nodes of an ONNX graph, and values that know how their channels lie in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of a Keras graph inside an ONNX graph.
+
+    Args:
+        name: Its name in the ONNX graph.
+        shape: Its shape in Keras, channels last.
+        first: Whether the file has the channels after the batch.
+
+    Example:
+    >>> Value("x", (1, 4, 6, 3), first=True).stored_shape
+    (1, 3, 4, 6)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    first: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape in the file."""
+        return tuple(self.shape[axis] for axis in self.order)
+
+    @property
+    def order(self) -> list[int]:
+        """The axis in Keras of each axis in the file."""
+        return channels_first(self.rank) if self.first else list(range(self.rank))
+
+    def stored_axis(self, axis: int) -> int:
+        """Return the axis in the file of an axis in Keras."""
+        return self.order.index(axis % self.rank)
+
+
+def channels_first(rank: int) -> list[int]:
+    """Return the order of axes that puts the last one behind the first.
+
+    Example:
+    >>> channels_first(4)
+    [0, 3, 1, 2]
+    """
+    return [0, rank - 1, *range(1, rank - 1)]
+
+
+class GraphWriter:
+    """Collects the nodes and constants of an ONNX graph.
+
+    A value is transposed where a node asks for the other layout of it, and once.
+    """
+
+    def __init__(self):
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[tuple, onnx.TensorProto] = {}
+        self._names: dict[str, int] = {}
+        self._other_layout: dict[str, str] = {}
+
+    def node(self, kind: str, inputs: Sequence[str], name: str, **attributes) -> str:
+        """Add a node of one output and return the output's name.
+
+        Args:
+            kind: Kind of the node, such as "Conv".
+            inputs: Names of its inputs; "" for one that is left out.
+            name: Name to begin with; a number is added where it is taken.
+            **attributes: Of the node.
+        """
+        name = self._unique(name)
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        )
+        return name
+
+    def constant(self, array: np.ndarray, name: str) -> str:
+        """Add an array and return its name; equal arrays are stored once."""
+        array = np.ascontiguousarray(array)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self.constants:
+            tensor = numpy_helper.from_array(array, self._unique(name))
+            self.constants[key] = tensor
+        return self.constants[key].name
+
+    def first(self, value: Value) -> str:
+        """Return the name of a value with its channels after the batch."""
+        return value.name if value.first else self._transposed(value)
+
+    def last(self, value: Value) -> str:
+        """Return the name of a value with its channels last."""
+        return self._transposed(value) if value.first else value.name
+
+    def _transposed(self, value):
+        if value.name not in self._other_layout:
+            order = channels_first(value.rank)
+            if value.first:
+                order = [order.index(axis) for axis in range(value.rank)]
+            layout = "last" if value.first else "first"
+            self._other_layout[value.name] = self.node(
+                "Transpose", [value.name], f"{value.name}.{layout}", perm=order
+            )
+        return self._other_layout[value.name]
+
+    def _unique(self, name):
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else self._unique(f"{name}_{count}")

@@ -1,0 +1,161 @@
+"""How convolutions, pools, resizings and paddings are written as ONNX nodes."""
+
+import numpy as np
+
+from keras_frm.export.onnx.graph_writer import GraphWriter, Value
+from keras_frm.export.onnx.operations import OnnxCall, emits
+
+
+def paddings(sizes, results, windows, strides, padding: str) -> list[int]:
+    """Return what is added before and after each axis, as ONNX lists it.
+
+    TensorFlow adds the odd pixel at the end, which no `auto_pad` says for all sizes.
+
+    Args:
+        sizes: Sizes of the input.
+        results: Sizes of the result.
+        windows: Pixels from the first to the last of a window.
+        strides: Distance of two windows.
+        padding: "same" or "valid".
+
+    Example:
+    >>> paddings((5, 4), (3, 2), (3, 3), (2, 2), "same")
+    [1, 0, 1, 1]
+    """
+    if padding == "valid":
+        return [0] * (2 * len(sizes))
+    missing = [
+        max((result - 1) * stride + window - size, 0)
+        for size, result, window, stride in zip(
+            sizes, results, windows, strides, strict=True
+        )
+    ]
+    before = [number // 2 for number in missing]
+    return before + [a - b for a, b in zip(missing, before, strict=True)]
+
+
+# === Convolutions ===
+
+
+@emits("Conv2D", "DepthwiseConv2D", "LargeDepthwiseConv2D")
+def _convolution(writer: GraphWriter, call: OnnxCall) -> Value:
+    layer, x = call.operation, call.x
+    kernel = np.asarray(layer.kernel, np.float32)  # (h, w, I, O) or (h, w, C, m)
+    if type(layer).__name__ == "Conv2D":
+        kernel, groups = kernel.transpose(3, 2, 0, 1), layer.groups
+    else:
+        height, width, channels, multiplier = kernel.shape
+        kernel = kernel.transpose(2, 3, 0, 1)
+        kernel = kernel.reshape(channels * multiplier, 1, height, width)
+        groups = channels
+    dilation, strides = _pair(layer.dilation_rate), _pair(layer.strides)
+    windows = [
+        (size - 1) * rate + 1
+        for size, rate in zip(kernel.shape[2:], dilation, strict=True)
+    ]
+    inputs = [writer.first(x), writer.constant(kernel, f"{call.name}.kernel")]
+    if layer.use_bias:
+        bias = np.asarray(layer.bias, np.float32)
+        inputs.append(writer.constant(bias, f"{call.name}.bias"))
+    name = writer.node(
+        *("Conv", inputs, call.name),
+        kernel_shape=list(kernel.shape[2:]),
+        strides=strides,
+        dilations=dilation,
+        group=groups,
+        pads=paddings(x.shape[1:3], call.shape[1:3], windows, strides, layer.padding),
+    )
+    return Value(name, call.shape, first=True)
+
+
+def _pair(sizes) -> list[int]:
+    """Return two integers of one or two."""
+    return [int(size) for size in np.broadcast_to(sizes, 2)]
+
+
+# === Pools and means ===
+
+_POOLS = {"AveragePool": "AveragePool", "AveragePooling2D": "AveragePool"}
+_POOLS |= {"MaxPool": "MaxPool", "MaxPooling2D": "MaxPool"}
+
+
+@emits(*_POOLS)
+def _pool(writer: GraphWriter, call: OnnxCall) -> Value:
+    operation, x = call.operation, call.x
+    kind = _POOLS[type(operation).__name__]
+    windows = _pair(operation.pool_size)
+    strides = _pair(operation.strides or operation.pool_size)
+    pads = paddings(
+        *(x.shape[1:3], call.shape[1:3], windows, strides, operation.padding)
+    )
+    # TensorFlow's means are of the pixels that are there.
+    counted = {"count_include_pad": 0} if kind == "AveragePool" else {}
+    name = writer.node(
+        *(kind, [writer.first(x)], call.name),
+        kernel_shape=windows,
+        strides=strides,
+        pads=pads,
+        **counted,
+    )
+    return Value(name, call.shape, first=True)
+
+
+@emits("Mean", "GlobalAveragePooling2D")
+def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
+    operation, x = call.operation, call.x
+    axes = getattr(operation, "axis", (1, 2))
+    axes = range(x.rank) if axes is None else np.ravel(axes).tolist()
+    axes = sorted(axis % x.rank for axis in axes)
+    keepdims = int(bool(operation.keepdims))
+    if x.rank == 4 and axes == [1, 2] and keepdims:
+        name = writer.node("GlobalAveragePool", [writer.first(x)], call.name)
+        return Value(name, call.shape, first=True)
+    stored = [x.stored_axis(axis) for axis in axes]
+    first = x.first and bool(keepdims)
+    inputs = [x.name] if first else [writer.last(x)]
+    name = writer.node(
+        *("ReduceMean", inputs, call.name),
+        axes=stored if first else axes,
+        keepdims=keepdims,
+    )
+    return Value(name, call.shape, first)
+
+
+# === Sizes ===
+
+
+@emits("Resize")
+def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
+    operation, x = call.operation, call.x
+    mode = {"bilinear": "linear", "nearest": "nearest"}.get(operation.interpolation)
+    if mode is None or operation.antialias:
+        raise ValueError(
+            f"Resize '{call.name}' is {operation.interpolation}"
+            f"{' with antialias' if operation.antialias else ''}; the export to ONNX "
+            "has rules for bilinear and nearest ones."
+        )
+    sizes = np.array(Value("", call.shape, True).stored_shape, np.int64)
+    # TensorFlow's nearest pixel is the one that the centre falls into.
+    nearest = {"nearest_mode": "round_prefer_ceil"} if mode == "nearest" else {}
+    name = writer.node(
+        *("Resize", [writer.first(x), "", "", writer.constant(sizes, "sizes")]),
+        name=call.name,
+        mode=mode,
+        coordinate_transformation_mode="half_pixel",
+        **nearest,
+    )
+    return Value(name, call.shape, first=True)
+
+
+@emits("Pad", "ZeroPadding2D")
+def _pad(writer: GraphWriter, call: OnnxCall) -> Value:
+    operation, x = call.operation, call.x
+    if type(operation).__name__ == "ZeroPadding2D":
+        widths = [(0, 0), *operation.padding, (0, 0)]
+    else:
+        widths = operation.pad_width
+    widths = [widths[axis] for axis in x.order]
+    amounts = [before for before, _ in widths] + [after for _, after in widths]
+    amounts = writer.constant(np.array(amounts, np.int64), f"{call.name}.widths")
+    name = writer.node("Pad", [x.name, amounts], call.name, mode="constant")
+    return Value(name, call.shape, x.first)
