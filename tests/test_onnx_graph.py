@@ -128,6 +128,29 @@ def test_the_numbers_of_a_network(context, size):
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
+@pytest.mark.parametrize("name", [n for n in NETWORKS if n != "dropped"])
+def test_half_precision_is_near(name):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((*SIZE, 3), batch_size=1)
+    model = keras.Model(x, NETWORKS[name](x / 127.5 - 1.0))
+    graph = separate_activations(flatten(model, (*SIZE, 3)))
+    half = to_onnx(graph, float_type="float16")
+    assert half.opset_import[0].version == 19
+    types = {tensor.data_type for tensor in half.graph.initializer}
+    assert types <= {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64}
+    expected = np.asarray(model(image_of(dtype="float32")))
+    found = run(half, image_of())
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_numbers_that_half_precision_does_not_hold():
+    x = keras.Input((*SIZE, 3), batch_size=1)
+    model = keras.Model(x, ops.multiply(x, 1e6))
+    with pytest.raises(ValueError, match="multiply.* float16 does not hold"):
+        to_onnx(model, float_type="float16")
+
+
 def test_float_images_go_in_as_they_are():
     x = keras.Input((*SIZE, 3), batch_size=1)
     model = to_onnx(keras.Model(x, layers.Conv2D(2, 1)(x)), input_dtype="float32")

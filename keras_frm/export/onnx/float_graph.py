@@ -1,4 +1,4 @@
-"""A graph of primitive Keras operations as an ONNX model that computes in float32."""
+"""A graph of primitive Keras operations as an ONNX model that computes in float."""
 
 import keras
 import numpy as np
@@ -14,18 +14,29 @@ from keras_frm.export.onnx import spatial_operations as spatial_operations
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
 from keras_frm.export.onnx.operations import EMITTERS, OnnxCall
 
-OPSET, IR_VERSION = 17, 8
+# Not above 19: the opset after that renamed what older parsers then take for another
+# mode of GridSample (NVIDIA/TensorRT#4646).
+OPSETS = {"float32": 17, "float16": 19}
+_IR_VERSIONS = {17: 8, 19: 9}
 
-_ELEMENT_TYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+_ELEMENT_TYPES = {
+    "uint8": TensorProto.UINT8,
+    "float16": TensorProto.FLOAT16,
+    "float32": TensorProto.FLOAT,
+}
 
 
-def to_onnx(graph: keras.Model, input_dtype: str = "uint8") -> onnx.ModelProto:
+def to_onnx(
+    graph: keras.Model, input_dtype: str = "uint8", float_type: str = "float32"
+) -> onnx.ModelProto:
     """Write a graph as an ONNX model.
 
     Args:
         graph: A Functional model of primitive operations and static size, such as
             `flatten` and passes make it.
         input_dtype: "uint8" or "float32", what the image comes as, (B, H, W, 3).
+        float_type: "float32" or "float16", what it computes in. LayerNormalization takes
+            its means in float32 in any case.
 
     Returns:
         A model of one input, "image", and one output, named as the last operation.
@@ -40,16 +51,21 @@ def to_onnx(graph: keras.Model, input_dtype: str = "uint8") -> onnx.ModelProto:
     >>> [node.op_type for node in model.graph.node]
     ['Cast', 'Transpose', 'Conv', 'Transpose']
     """
-    writer = GraphWriter()
+    writer = GraphWriter(OPSETS[float_type], float_type)
     (image,), (output,) = graph.inputs, graph.outputs
     shape = tuple(image.shape)
     name = "image"
-    if input_dtype == "uint8":
-        name = writer.node("Cast", [name], "image_float", to=TensorProto.FLOAT)
+    if input_dtype != float_type:
+        to = _ELEMENT_TYPES[float_type]
+        name = writer.node("Cast", [name], "image_float", to=to)
     values = {id(image): Value(name, shape)}
     for operation, (args, kwargs), made in calls_of(graph):
         values[id(made[0])] = _emitted(writer, operation, args, kwargs, made, values)
     result = writer.last(values[id(output)])
+    if output.dtype == "float32" != float_type:
+        result = writer.node(
+            "Cast", [result], f"{result}.float32", to=TensorProto.FLOAT
+        )
     inputs = helper.make_tensor_value_info("image", _ELEMENT_TYPES[input_dtype], shape)
     outputs = helper.make_tensor_value_info(
         result, _ELEMENT_TYPES[output.dtype], tuple(output.shape)
@@ -59,8 +75,8 @@ def to_onnx(graph: keras.Model, input_dtype: str = "uint8") -> onnx.ModelProto:
     )
     return helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", writer.opset)],
+        ir_version=_IR_VERSIONS[writer.opset],
         producer_name="keras_frm",
         producer_version=__version__,
     )

@@ -60,9 +60,16 @@ class GraphWriter:
     """Collects the nodes and constants of an ONNX graph.
 
     A value is transposed where a node asks for the other layout of it, and once.
+
+    Args:
+        opset: Version of the operations.
+        float_type: "float32" or "float16", what floating point constants are stored as
+            and computed in.
     """
 
-    def __init__(self):
+    def __init__(self, opset: int = 17, float_type: str = "float32"):
+        self.opset = opset
+        self.float_type = np.dtype(float_type)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[tuple, onnx.TensorProto] = {}
         self._names: dict[str, int] = {}
@@ -84,7 +91,16 @@ class GraphWriter:
         return name
 
     def constant(self, array: np.ndarray, name: str) -> str:
-        """Add an array and return its name; equal arrays are stored once."""
+        """Add an array and return its name; equal arrays are stored once.
+
+        Raises:
+            ValueError: A number is too large for float16.
+        """
+        if array.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                array = array.astype(self.float_type)
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} has numbers that float16 does not hold.")
         array = np.ascontiguousarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:

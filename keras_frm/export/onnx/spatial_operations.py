@@ -113,11 +113,12 @@ def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
     stored = [x.stored_axis(axis) for axis in axes]
     first = x.first and bool(keepdims)
     inputs = [x.name] if first else [writer.last(x)]
-    name = writer.node(
-        *("ReduceMean", inputs, call.name),
-        axes=stored if first else axes,
-        keepdims=keepdims,
-    )
+    axes, attributes = stored if first else axes, {"keepdims": keepdims}
+    if writer.opset < 18:
+        attributes["axes"] = axes
+    else:
+        inputs.append(writer.constant(np.array(axes, np.int64), f"{call.name}.axes"))
+    name = writer.node("ReduceMean", inputs, call.name, **attributes)
     return Value(name, call.shape, first)
 
 
