@@ -147,7 +147,7 @@ def test_half_precision_is_near(name):
 def test_numbers_that_half_precision_does_not_hold():
     x = keras.Input((*SIZE, 3), batch_size=1)
     model = keras.Model(x, ops.multiply(x, 1e6))
-    with pytest.raises(ValueError, match="multiply.* float16 does not hold"):
+    with pytest.raises(ValueError, match=r"multiply.* float16 does not hold"):
         to_onnx(model, float_type="float16")
 
 

@@ -35,8 +35,8 @@ def to_onnx(
         graph: A Functional model of primitive operations and static size, such as
             `flatten` and passes make it.
         input_dtype: "uint8" or "float32", what the image comes as, (B, H, W, 3).
-        float_type: "float32" or "float16", what it computes in. LayerNormalization takes
-            its means in float32 in any case.
+        float_type: "float32" or "float16", what it computes in. LayerNormalization
+            takes its means in float32 in any case.
 
     Returns:
         A model of one input, "image", and one output, named as the last operation.
