@@ -98,30 +98,14 @@ def test_int8(context, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "keep_float", "least"),
+    ("precision", "least"),
     [
-        ("float32", (), 0.999),
-        pytest.param("int8", ("decoder.flow*",), 0.6, marks=pytest.mark.long),
+        ("float32", 0.999),
+        pytest.param("int8", 0.6, marks=pytest.mark.slow),
     ],
 )
-def test_flow_alignment(precision, keep_float, least, tmp_path):
+def test_flow_alignment(precision, least, tmp_path):
     report = check(
-        network(alignment="flow"),
-        *(ODD, tmp_path / "a.tflite", precision, least, keep_float),
+        network(alignment="flow"), *(ODD, tmp_path / "a.tflite", precision, least)
     )
     assert report.operations["GATHER_ND"] + report.operations["GATHER"] > 0
-
-
-@pytest.mark.slow
-def test_int8_flow_alignment_says_what_to_keep_in_float(tmp_path):
-    match = r"no rule for Take .* keep_float=\['decoder.flow_3.take'\]"
-    with pytest.raises(ValueError, match=match) as error:
-        export_tflite(
-            network(alignment="flow"),
-            tmp_path / "a.tflite",
-            input_shape=ODD,
-            precision="int8",
-            representative_data=scenes(ODD, 2),
-        )
-    assert "\n" not in str(error.value)
-    assert list(tmp_path.iterdir()) == []

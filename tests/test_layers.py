@@ -76,6 +76,8 @@ CASES = {
     "FlowAlignment": case(
         "FlowAlignment", [(7, 9, 4), (4, 5, 4)], "arguments", filters=2
     ),
+    "AlignedUpsampling": case("AlignedUpsampling", [(4, 5, 3), (7, 9, 2)], "arguments"),
+    "FlowWarp": case("FlowWarp", [(4, 5, 3), (7, 9, 2)], "arguments"),
     "FPNDecoder": case("FPNDecoder", STAGES, "list", filters=4),
     "FPNDecoder flow": case("FPNDecoder", STAGES, "list", filters=4, alignment="flow"),
     "BilinearUpsampling": case(

@@ -12,6 +12,7 @@ from keras_frm.export.onnx.spatial_operations import paddings
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.separate_activations import separate_activations
+from keras_frm.layers import AlignedUpsampling, FlowWarp
 from keras_frm.targets import rewrite
 
 onnx = pytest.importorskip("onnx")
@@ -66,7 +67,15 @@ def adaptive(x):
     return ops.einsum("gw,bhwc->bhgc", columns, x)
 
 
+def warped(x):
+    fine = layers.Conv2D(3, 1)(x)
+    coarse = layers.Conv2D(4, 3, 3)(fine)
+    flow = layers.Conv2D(2, 1)(AlignedUpsampling()(coarse, fine))
+    return FlowWarp()(coarse, 3 * flow)
+
+
 NETWORKS = {
+    "warped": warped,
     "convolution": lambda x: layers.Conv2D(5, 3, 2, padding="same")(x),
     "dilated": lambda x: layers.Conv2D(5, 3, padding="same", dilation_rate=2)(x),
     "grouped": lambda x: layers.Conv2D(6, (3, 1), groups=3)(x),
@@ -116,10 +125,16 @@ def test_the_numbers_of_keras(name):
 
 
 @pytest.mark.parametrize("size", [(64, 96), (53, 75)])
-@pytest.mark.parametrize("context", ["frm", "ppm", "dappm", None])
-def test_the_numbers_of_a_network(context, size):
+@pytest.mark.parametrize(
+    ("context", "alignment"),
+    [
+        *(("frm", "bilinear"), ("frm", "flow"), ("ppm", "bilinear")),
+        *(("dappm", "bilinear"), (None, "flow")),
+    ],
+)
+def test_the_numbers_of_a_network(context, alignment, size):
     keras.utils.set_random_seed(0)
-    model = tiny_model(num_classes=5, context=context)
+    model = tiny_model(num_classes=5, context=context, alignment=alignment)
     graph = rewrite(flatten(model, (*size, 3)), (separate_activations, fold_batch_norm))
     expected = np.asarray(model(image_of(size, dtype="float32")))
     found = run(to_onnx(graph), image_of(size))

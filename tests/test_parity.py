@@ -16,7 +16,7 @@ from keras_frm.layers import (
 )
 from keras_frm.layers.contexts import pyramid_pooling
 from keras_frm.layers.decoders import fpn
-from keras_frm.layers.decoders.flow_alignment import sample_bilinear
+from keras_frm.layers.decoders.corner_sampling import sample_bilinear
 
 
 def weights_of(arrays, prefix="w."):

@@ -15,11 +15,13 @@ from keras_frm.layers.contexts.dnl import DisentangledNonLocal
 from keras_frm.layers.contexts.frm import FeatureRefinementModule
 from keras_frm.layers.contexts.pyramid_pooling import PyramidPooling
 from keras_frm.layers.contexts.stage_pooling import StageConcatenation
+from keras_frm.layers.decoders.corner_sampling import AlignedUpsampling, FlowWarp
 from keras_frm.layers.decoders.flow_alignment import FlowAlignment
 from keras_frm.layers.decoders.fpn import FPNDecoder
 
 __all__ = [
     "VAN",
+    "AlignedUpsampling",
     "BilinearUpsampling",
     "ConvBlock",
     "ConvFeedForward",
@@ -30,6 +32,7 @@ __all__ = [
     "FPNDecoder",
     "FeatureRefinementModule",
     "FlowAlignment",
+    "FlowWarp",
     "InvertedResidual",
     "LargeKernelAttention",
     "LayerScale",

@@ -148,6 +148,40 @@ def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
     return Value(name, call.shape, first=True)
 
 
+@emits("AlignedUpsampling")
+def _aligned_upsampling(writer: GraphWriter, call: OnnxCall) -> Value:
+    sizes = np.array(Value("", call.shape, True).stored_shape, np.int64)
+    name = writer.node(
+        *("Resize", [writer.first(call.x), "", "", writer.constant(sizes, "sizes")]),
+        name=call.name,
+        mode="linear",
+        coordinate_transformation_mode="align_corners",
+    )
+    return Value(name, call.shape, first=True)
+
+
+@emits("FlowWarp")
+def _flow_warp(writer: GraphWriter, call: OnnxCall) -> Value:
+    x, flow = call.args
+    _, height, width, _ = flow.shape
+    rows, columns = (np.linspace(-1, 1, side) for side in (height, width))
+    base = np.stack(np.meshgrid(columns, rows), -1)[None].astype(np.float32)
+    share = np.array([1 / width, 1 / height], np.float32)
+    share, base = (
+        writer.constant(array, f"{call.name}.{text}")
+        for text, array in (("share", share), ("base", base))
+    )
+    grid = writer.node("Mul", [writer.last(flow), share], f"{call.name}.offset")
+    grid = writer.node("Add", [grid, base], f"{call.name}.grid")  # (B, H, W, 2)
+    name = writer.node(
+        *("GridSample", [writer.first(x), grid], call.name),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=1,
+    )
+    return Value(name, call.shape, first=True)
+
+
 @emits("Pad", "ZeroPadding2D")
 def _pad(writer: GraphWriter, call: OnnxCall) -> Value:
     operation, x = call.operation, call.x
