@@ -162,6 +162,6 @@ FRM_TABLE_1 = FRMNetwork(
     backbone="van_small", context="frm", alignment="flow", decoder_width=128
 )
 # Small and made for int8: a backbone without attention or sigmoids, a narrow decoder.
-# Decoders of 32, 48 and 64 channels reach 56.3, 57.8 and 59.0 % mIoU in 0.71, 0.84 and 1
+# Decoders of 32, 48, 64 channels reach 56.3, 57.8, 59.0 % mIoU in 0.71, 0.84, 1
 # of the time (results/trainings/README.md).
 FRM_LITE0 = FRMNetwork(backbone="efficientnet_lite0", decoder_width=64)
