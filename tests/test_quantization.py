@@ -106,7 +106,6 @@ def test_activation_kept_in_float_is_not_fused():
     "move",
     [
         lambda y: ops.image.resize(y, (16, 24)),
-        lambda y: ops.average_pool(y, 2, 2),
         lambda y: layers.MaxPooling2D(2)(y),
         lambda y: layers.ZeroPadding2D(1)(y),
         lambda y: ops.reshape(y, (1, -1, 4)),
@@ -119,6 +118,16 @@ def test_what_moves_numbers_shares_the_range(move):
     assert len(plan.tensors_by_range()) == 2  # the image and one for both
     assert plan.range_name(plan.graph.calls[-1].outputs[0]) == range_name(plan, "c")
     assert len(plan.tensors_by_range()[range_name(plan, "c")]) == 2
+
+
+def test_means_of_windows_are_of_floats_where_floats_are_allowed():
+    """XNNPACK has no kernel for integers: they would cut the graph in two."""
+    x = image()
+    model = graph_of(x, ops.average_pool(conv("c")(x), 2, 2))
+    plan = plan_of(model)
+    assert not plan.is_integer(plan.graph.calls[-1])
+    plan = plan_of(model, integer_only=True)
+    assert plan.range_name(plan.graph.calls[-1].outputs[0]) == range_name(plan, "c")
 
 
 def test_members_of_a_concatenation_share_one_range():

@@ -1,0 +1,16 @@
+#!/bin/sh
+# frm_lite0 on CamVid at 480x360, on a laptop's processor.
+#
+#     sh examples/recipes/camvid_small.sh CAMVID WEIGHTS RUN [OPTION...]
+#
+# CAMVID is the SegNet split; WEIGHTS is the run folder of cityscapes_small.sh, or imagenet.
+# 367 images, 100 epochs of 45 steps, crops of 320x240, batch 8. Run again with the same
+# arguments to go on after a stop.
+#
+# Hardware: two cores of an AMD EPYC without AVX-512, about 2.5 hours; an estimate, not run yet.
+# Result: not measured yet; 12 epochs at 240x180 from ImageNet reach 59.0 % mIoU on val.
+set -eu
+data=$1 weights=$2 run=$3
+shift 3
+keras-frm train --preset camvid_small --data "$data" --weights "$weights" --out "$run" "$@"
+keras-frm evaluate "$run" --preset camvid_small --data "$data" --split test
