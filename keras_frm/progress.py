@@ -44,3 +44,21 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int | None], None]
     with timed_progress() as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a bar for each stage of a work; yields what its progress is called with.
+
+    Yields:
+        A function of the stage's name, what is done, and the total or None.
+    """
+    with timed_progress() as bar:
+        tasks = {}
+
+        def progress(stage, done, total):
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done)
+
+        yield progress

@@ -22,6 +22,10 @@ from table import write_table
 
 import keras_frm
 from keras_frm.benchmark.machine import machine_name
+from keras_frm.data.class_balance import (
+    median_frequency_weights,
+    square_root_weights,
+)
 from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.presets import preset
 
@@ -30,13 +34,13 @@ EPOCHS, BATCH = 12, 8
 
 ADAMW = {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2}
 ADAMW |= {"contrastive_weight": 0.0, "warmup_steps": 50, "weight_ema": 0.99}
-WEIGHTED = ADAMW | {"weight_power": 0.5}
+WEIGHTED = ADAMW | {"class_weights": square_root_weights}
 SGD = {"optimizer": "sgd", "weight_decay": 1e-4}
 CHOICES = {
     "sgd": ADAMW | SGD | {"learning_rate": 0.03},
     "adamw": ADAMW,
     "weights": WEIGHTED,
-    "balanced": ADAMW | {"weight_power": 1.0},
+    "balanced": ADAMW | {"class_weights": median_frequency_weights},
     "ohem": WEIGHTED | {"loss": "ohem", "ohem_threshold": 0.7, "ohem_kept": 43200},
     "backbone_0.3": WEIGHTED | {"backbone_multiplier": 0.3},
     "backbone_0.1": WEIGHTED | {"backbone_multiplier": 0.1},
@@ -74,24 +78,18 @@ def warm_up(model, steps):
     model.loss_terms = loss_terms
 
 
-def pixel_counts(folder, num_classes):
-    """Return the pixels of each class in each training mask, by the file's stem."""
-    counts = {}
-    for path in sorted((folder / "trainannot").iterdir()):
-        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        counts[path.stem] = np.bincount(mask.ravel(), minlength=256)[:num_classes]
-    return counts
+def masks_of(folder):
+    """Return the training masks by the files' stems."""
+    paths = sorted((folder / "trainannot").iterdir())
+    return {p.stem: cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in paths}
 
 
-def power_of_frequency(counts, power):
-    """Return weights (median frequency / frequency) ** power; 0.5 is "sqrt"."""
-    pixels = sum(counts.values()).astype(float)
-    weights = (np.median(pixels) / pixels) ** power
-    return tuple(weights.round(4).tolist())
-
-
-def with_rare_twice(folder, counts, into):
+def with_rare_twice(folder, masks, num_classes, into):
     """Link the training images, twice the half with the largest share of the rarest."""
+    counts = {
+        stem: np.bincount(mask.ravel(), minlength=256)[:num_classes]
+        for stem, mask in masks.items()
+    }
     rarest = np.argsort(sum(counts.values()))[:2]
     order = sorted(counts, key=lambda stem: counts[stem][rarest].sum())
     often = set(order[len(order) // 2 :])
@@ -110,14 +108,16 @@ def train_and_measure(name, folder, seed, work):
     warm, sampling = changes.pop("warm", None), changes.pop("sampling", False)
     width = changes.pop("decoder_width", 64)
     labels = preset("camvid").labels
-    counts = pixel_counts(folder, labels.num_classes)
-    if "weight_power" in changes:
-        power = changes.pop("weight_power")
-        changes["class_weights"] = power_of_frequency(counts, power)
+    masks = masks_of(folder)
+    if "class_weights" in changes:
+        count = changes["class_weights"]
+        changes["class_weights"] = count(masks.values(), labels.num_classes)
     chosen = preset("camvid").with_changes(crop=SIZE, batch_size=BATCH, **changes)
 
     keras.utils.set_random_seed(seed)
-    root = with_rare_twice(folder, counts, work) if sampling else folder
+    root = (
+        with_rare_twice(folder, masks, labels.num_classes, work) if sampling else folder
+    )
     cache = work / "cache"
     data = keras_frm.load_dataset(
         chosen, root, "train", resize=SIZE, seed=seed, cache=cache, first_step=0
@@ -130,7 +130,7 @@ def train_and_measure(name, folder, seed, work):
         warm_up(model, warm)
     model.compile()
     plain, start = BeforeAveraging(), time.perf_counter()
-    steps = len(counts) // BATCH
+    steps = len(masks) // BATCH
     model.fit(data, epochs=EPOCHS, steps_per_epoch=steps, verbose=0, callbacks=[plain])
     minutes = (time.perf_counter() - start) / 60
     averaged = keras_frm.evaluate(model, val)

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from data_files import write_image
 from PIL import Image
+from test_cli import camvid  # noqa: F401
 from test_cli import keras_frm as command
-from test_cli import write_camvid
 from tiny import toy_model
 
 import keras_frm
@@ -20,12 +20,7 @@ from keras_frm.training.run_folder import BEST, new_run
 
 
 @pytest.fixture(scope="module")
-def camvid(tmp_path_factory):
-    return write_camvid(tmp_path_factory.mktemp("camvid"))
-
-
-@pytest.fixture(scope="module")
-def run(camvid, tmp_path_factory):
+def run(camvid, tmp_path_factory):  # noqa: F811
     """A run folder with a float32 file."""
     folder = tmp_path_factory.mktemp("runs") / "mine"
     chosen = preset("camvid").with_changes(epochs=3)
@@ -50,7 +45,7 @@ def run(camvid, tmp_path_factory):
     return folder
 
 
-def test_page_of_a_run(run, camvid, tmp_path):
+def test_page_of_a_run(run, tmp_path):
     done = command("card", run, "--out", tmp_path, "--extra-data", "ImageNet")
     assert done.code == 0, done.err
     page = (tmp_path / "card.md").read_text()

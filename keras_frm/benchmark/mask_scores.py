@@ -30,8 +30,7 @@ class MaskScore(NamedTuple):
     @property
     def mean_iou(self) -> float:
         """Mean IoU of the classes that are there; NaN without labels."""
-        known = [iou for iou in self.iou if not math.isnan(iou)]
-        return sum(known) / len(known) if known else math.nan
+        return float(np.nanmean(self.iou)) if self.iou else math.nan
 
 
 def score_masks(

@@ -170,8 +170,11 @@ class ModelCard:
             for name, iou in zip(self.labels.classes, worst.iou, strict=False)
             if iou < _WEAK
         ]
-        lines = [f"- Classes under 30 % IoU on these images: {', '.join(weak)}."]
-        lines = lines if weak else []
+        lines = []
+        if weak:
+            lines.append(
+                f"- Classes under 30 % IoU on these images: {', '.join(weak)}."
+            )
         height, width = worst.input_size
         lines.append(
             f"- Measured at {width}x{height}. Smaller things are lost first, and other "

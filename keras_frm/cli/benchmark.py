@@ -15,7 +15,7 @@ from keras_frm.cli.trained import (
     require_data,
     split_of_run,
 )
-from keras_frm.progress import timed_progress
+from keras_frm.progress import staged_progress, timed_progress
 
 
 def benchmark(
@@ -106,23 +106,15 @@ def benchmark(
             *(preset or "cityscapes", data, split, limit, labels_of_run(models[0])),
             **split_of_run(models, data),
         )
-    with timed_progress() as bar:
-        tasks = {}
-
-        def progress(stage, done, total):
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)
-
-        with remedies(size="say which with --size"):
-            result = compare_models(
-                models,
-                **dataset,
-                threads=threads,
-                runs=runs,
-                size=size,
-                progress=progress,
-            )
+    with staged_progress() as progress, remedies(size="say which with --size"):
+        result = compare_models(
+            models,
+            **dataset,
+            threads=threads,
+            runs=runs,
+            size=size,
+            progress=progress,
+        )
     print(comparison_report.to_text(result), end="")
     if out is not None:
         print(f"tables and picture are in {comparison_report.save(result, out)}")

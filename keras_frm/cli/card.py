@@ -14,7 +14,7 @@ from keras_frm.cli.trained import (
     require_data,
     split_of_run,
 )
-from keras_frm.progress import timed_progress
+from keras_frm.progress import staged_progress
 
 _PICTURES = 4
 
@@ -80,14 +80,7 @@ def card(
     count = min(limit or int(dataset.cardinality()), int(dataset.cardinality()))
     pairs = ((image[0], mask[0]) for image, mask in dataset.as_numpy_iterator())
     size = None if files else dataset.element_spec[0].shape[1:3]
-    with timed_progress() as bar:
-        tasks = {}
-
-        def progress(stage, done, total):
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)
-
+    with staged_progress() as progress:
         measured = compare_models(
             [run, *files],
             itertools.islice(pairs, count),

@@ -7,7 +7,7 @@ import typer
 
 from keras_frm.cli.options import at_least_one_pixel, at_least_zero
 from keras_frm.cli.resumed_options import options_of_run
-from keras_frm.weights.shipped import find_shipped
+from keras_frm.weights.shipped import IMAGENET, find_shipped
 
 _LOSSES = ("cross_entropy", "ohem")
 
@@ -25,7 +25,7 @@ def known_loss(name: str | None) -> str | None:
 
 def name_or_path(text: str | None) -> str | None:
     """Return the name of weights, or a path that is right from any folder."""
-    if text is None or text == "imagenet" or find_shipped(text) is not None:
+    if text is None or text == IMAGENET or find_shipped(text) is not None:
         return text
     return str(Path(text).absolute())
 

@@ -13,9 +13,7 @@ from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights_h5 import load_h5
 from keras_frm.networks.checkpoints.efficientnet_lite import load_imagenet_weights
 from keras_frm.networks.checkpoints.van import load_van_weights
-from keras_frm.weights.shipped import find_shipped
-
-IMAGENET = "imagenet"
+from keras_frm.weights.shipped import IMAGENET, find_shipped
 
 
 class ClassifierLeftOut(UserWarning):

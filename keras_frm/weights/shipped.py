@@ -10,6 +10,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 TABLE = "shipped.json"
 
+# The name of weights of a backbone that other packages hold.
+IMAGENET = "imagenet"
+
 
 class LicenceNotice(UserWarning):
     """The terms of weights that were loaded."""

@@ -46,6 +46,11 @@ class Value:
         return self.order.index(axis % self.rank)
 
 
+def stored_shape(shape: tuple[int, ...], first: bool) -> np.ndarray:
+    """Return the shape in the file of a value, as a node takes it."""
+    return np.array(Value("", shape, first).stored_shape, np.int64)
+
+
 def channels_first(rank: int) -> list[int]:
     """Return the order of axes that puts the last one behind the first.
 

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto
 
-from keras_frm.export.onnx.graph_writer import GraphWriter, Value
+from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
 from keras_frm.export.onnx.operations import OnnxCall, emits
 
 
@@ -23,8 +23,7 @@ def _reshape(writer: GraphWriter, call: OnnxCall) -> Value:
     # Height and width become one axis, or two again: the channels stay where they are.
     stays = x.shape[0] == call.shape[0] and x.shape[-1] == call.shape[-1]
     first = x.first and stays and len(call.shape) > 2
-    stored = Value("", call.shape, first).stored_shape
-    shape = writer.constant(np.array(stored, np.int64), f"{call.name}.shape")
+    shape = writer.constant(stored_shape(call.shape, first), f"{call.name}.shape")
     source = x.name if first else writer.last(x)
     return Value(writer.node("Reshape", [source, shape], call.name), call.shape, first)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_frm.export.onnx.graph_writer import GraphWriter, Value
+from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
 from keras_frm.export.onnx.operations import OnnxCall, emits
 
 
@@ -127,7 +127,7 @@ def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
 
 @emits("Resize")
 def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
-    operation, x = call.operation, call.x
+    operation = call.operation
     mode = {"bilinear": "linear", "nearest": "nearest"}.get(operation.interpolation)
     if mode is None or operation.antialias:
         raise ValueError(
@@ -135,27 +135,23 @@ def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
             f"{' with antialias' if operation.antialias else ''}; the export to ONNX "
             "has rules for bilinear and nearest ones."
         )
-    sizes = np.array(Value("", call.shape, True).stored_shape, np.int64)
     # TensorFlow's nearest pixel is the one that the centre falls into.
     nearest = {"nearest_mode": "round_prefer_ceil"} if mode == "nearest" else {}
-    name = writer.node(
-        *("Resize", [writer.first(x), "", "", writer.constant(sizes, "sizes")]),
-        name=call.name,
-        mode=mode,
-        coordinate_transformation_mode="half_pixel",
-        **nearest,
-    )
-    return Value(name, call.shape, first=True)
+    return _resized(writer, call, "half_pixel", mode=mode, **nearest)
 
 
 @emits("AlignedUpsampling")
 def _aligned_upsampling(writer: GraphWriter, call: OnnxCall) -> Value:
-    sizes = np.array(Value("", call.shape, True).stored_shape, np.int64)
+    return _resized(writer, call, "align_corners", mode="linear")
+
+
+def _resized(writer, call, coordinates, **attributes):
+    """Resize the first argument of a call to the size of its result."""
+    sizes = writer.constant(stored_shape(call.shape, first=True), "sizes")
     name = writer.node(
-        *("Resize", [writer.first(call.x), "", "", writer.constant(sizes, "sizes")]),
-        name=call.name,
-        mode="linear",
-        coordinate_transformation_mode="align_corners",
+        *("Resize", [writer.first(call.x), "", "", sizes], call.name),
+        coordinate_transformation_mode=coordinates,
+        **attributes,
     )
     return Value(name, call.shape, first=True)
 
