@@ -217,6 +217,23 @@ def test_paddings_are_tensorflows(size, stride):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"interpolation": "bicubic"},
+        {"antialias": True},
+        {"crop_to_aspect_ratio": True},
+        {"pad_to_aspect_ratio": True},
+    ],
+    ids=str,
+)
+def test_resizing_of_another_kind_is_refused(options):
+    x = keras.Input((*SIZE, 3), batch_size=1)
+    model = keras.Model(x, ops.image.resize(x, (5, 7), **options))
+    with pytest.raises(ValueError, match="has no rule in the export to ONNX"):
+        to_onnx(model)
+
+
+@pytest.mark.parametrize(
     ("layer", "match"),
     [
         (layers.UnitNormalization(), "UnitNormalization 'strange' has no rule in the"),

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
 from keras_frm.export.onnx.operations import OnnxCall, emits
+from keras_frm.graph.passes.primitive_layers import is_plain_resize
 
 
 def paddings(sizes, results, windows, strides, padding: str) -> list[int]:
@@ -128,13 +129,13 @@ def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
 @emits("Resize")
 def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
     operation = call.operation
-    mode = {"bilinear": "linear", "nearest": "nearest"}.get(operation.interpolation)
-    if mode is None or operation.antialias:
+    if not is_plain_resize(operation):
         raise ValueError(
-            f"Resize '{call.name}' is {operation.interpolation}"
-            f"{' with antialias' if operation.antialias else ''}; the export to ONNX "
-            "has rules for bilinear and nearest ones."
+            f"Resize '{call.name}' ({operation.interpolation}) has no rule in the export "
+            "to ONNX, which has one for bilinear and for nearest ones without antialias "
+            "and without a kept aspect ratio."
         )
+    mode = {"bilinear": "linear", "nearest": "nearest"}[operation.interpolation]
     # TensorFlow's nearest pixel is the one that the centre falls into.
     nearest = {"nearest_mode": "round_prefer_ceil"} if mode == "nearest" else {}
     return _resized(writer, call, "half_pixel", mode=mode, **nearest)
