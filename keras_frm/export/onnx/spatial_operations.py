@@ -131,9 +131,9 @@ def _resize(writer: GraphWriter, call: OnnxCall) -> Value:
     operation = call.operation
     if not is_plain_resize(operation):
         raise ValueError(
-            f"Resize '{call.name}' ({operation.interpolation}) has no rule in the export "
-            "to ONNX, which has one for bilinear and for nearest ones without antialias "
-            "and without a kept aspect ratio."
+            f"Resize '{call.name}' ({operation.interpolation}) has no rule in the "
+            "export to ONNX, which has one for bilinear and for nearest ones without "
+            "antialias and without a kept aspect ratio."
         )
     mode = {"bilinear": "linear", "nearest": "nearest"}[operation.interpolation]
     # TensorFlow's nearest pixel is the one that the centre falls into.
