@@ -4,7 +4,7 @@ TESTS ?= -m "not long"
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs check-slow check-long check-package clean
+.PHONY: demo test lint docs check-slow check-long check-package test-tensorrt clean
 
 demo: $(VENV)/ready
 	$(BIN)/keras-frm demo $(DEMO)
@@ -28,6 +28,14 @@ check-long: $(VENV)/ready
 check-package: $(VENV)/ready
 	$(BIN)/python tests/check_package.py
 
+# NVIDIA's wheels, 90 MB, under a licence of their own: a parser and a builder that need
+# no GPU, and the bindings of the oldest and newest version for the names in them.
+test-tensorrt: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet tensorrt_rtx_cu12_bindings tensorrt_rtx_cu12_libs
+	$(BIN)/python -m pip download --quiet --no-deps --dest build/tensorrt \
+	  tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==11.4.0.106
+	$(BIN)/python -m pytest tests/test_tensorrt_parser.py
+
 # opencv-python needs libGL, which slim images and headless boards lack; the headless
 # wheel is the same cv2 without windows.
 $(VENV)/ready: pyproject.toml
@@ -40,4 +48,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) build demo site

@@ -70,11 +70,13 @@ _PUBLIC = {
     "masks_from_annotations": "keras_frm.data.annotations.masks",
     "evaluate": "keras_frm.evaluation.evaluate",
     "LabelSet": "keras_frm.labels",
+    "export_onnx": "keras_frm.export.onnx.export",
     "export_tflite": "keras_frm.export.tflite.export",
     "quantize_aware": "keras_frm.quantization.aware",
     "recalibrate": "keras_frm.quantization.recalibrate",
     "inference_graph": "keras_frm.export.inference_graph",
     "Segmenter": "keras_frm.runtime.segmenter",
+    "build_engine": "keras_frm.runtime.tensorrt.build",
 }
 
 # Modules whose classes a saved model may name: importing them registers these.
@@ -103,6 +105,9 @@ _TRAIN_MODULES = {
     "PIL",
 }
 
+# What the extra "onnx" brings.
+_ONNX_MODULES = {"onnx", "onnxruntime"}
+
 # What Keras imports where it is set to another backend: its NumPy one needs JAX.
 _OTHER_BACKENDS = {"torch", "jax", "openvino"}
 
@@ -120,6 +125,11 @@ def missing_module_message(error: ImportError) -> str | None:
             return (
                 f"keras_frm needs '{module}' for this and it is not installed. "
                 "Run: pip install 'keras_frm[train]'"
+            )
+        if module in _ONNX_MODULES:
+            return (
+                f"keras_frm needs '{module}' for this and it is not installed. "
+                "Run: pip install 'keras_frm[onnx]'"
             )
         if module in _OTHER_BACKENDS:
             return (

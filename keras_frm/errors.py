@@ -19,6 +19,8 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, problem: str, argument: str, remedy: str | None = None):
-        super().__init__(f"{problem}; {remedy or f'pass {argument}='}.")
+        remedy = remedy or f"pass {argument}="
+        super().__init__(f"{problem}; {remedy}.")
         self.problem = problem
         self.argument = argument
+        self.remedy = remedy

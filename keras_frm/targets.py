@@ -43,7 +43,7 @@ class Target:
         scheme: Name by which `quantize_aware` trains for it; None for not at all.
         calibrated: Whether ranges are measured on images.
         keeps_float: Whether LayerNorm and attention stay float in an integer file.
-        symmetric: Whether zero is in the middle of every range.
+        floats: Type of what is computed in floating point.
         min_agreement: Smallest agreement with the Keras model that an export passes
             with, see `keras_frm.export.agreement`.
     """
@@ -58,19 +58,13 @@ class Target:
     scheme: str | None = None
     calibrated: bool = False
     keeps_float: bool = True
-    symmetric: bool = False
+    floats: str = "float32"
     min_agreement: float = 1.0
 
 
-_EXACT = (
-    separate_activations,
-    primitive_layers,
-    fold_rescaling,
-    fold_batch_norm,
-    fold_layer_scale,
-    fold_residual_scale,
-    split_depthwise,
-)
+_TO_PRIMITIVES = (separate_activations, primitive_layers)
+_FOLDS = (fold_batch_norm, fold_layer_scale, fold_residual_scale)
+_EXACT = (*_TO_PRIMITIVES, fold_rescaling, *_FOLDS, split_depthwise)
 # Resizing k^2 maps costs integers more than the convolution it saves.
 _FOR_FLOATS = (*_EXACT, commute_resize)
 _FOR_INTEGERS = (
@@ -82,6 +76,11 @@ _FOR_INTEGERS = (
 )
 _FOR_INTEGERS_ONLY = (*_FOR_INTEGERS, integer_layer_norm, integer_softmax)
 
+# Engines and ONNX Runtime take large depthwise convolutions and GELU as they are.
+_FOR_ONNX = (*_TO_PRIMITIVES, fold_rescaling, *_FOLDS)
+# Of an image in [0, 255], a range with zero in its middle would lose a bit.
+_FOR_QDQ = (*_TO_PRIMITIVES, *_FOLDS)
+
 _tflite = functools.partial(
     Target, format="tflite", conversion_passes=(native_depthwise,)
 )
@@ -89,6 +88,10 @@ _tflite_integers = functools.partial(
     _tflite,
     calibrated=True,
     conversion_passes=(native_depthwise, drop_clipped_relu, uneven_biases),
+)
+
+_onnx = functools.partial(
+    Target, format="onnx", input_dtype="uint8", passes=_FOR_ONNX, min_agreement=0.999
 )
 
 TARGETS = (
@@ -134,17 +137,17 @@ TARGETS = (
         min_agreement=0.95,
         keeps_float=False,
     ),
-    # Trained for only: Q/DQ nodes without zero points. Nothing writes this file yet.
-    Target(
-        format="onnx",
+    _onnx(precision="float32", weights="float32", activations="float32"),
+    _onnx(
+        precision="float16", weights="float16", activations="float16", floats="float16"
+    ),
+    _onnx(
         precision="int8",
         weights="int8",
         activations="int8",
-        input_dtype="float32",
-        passes=_FOR_INTEGERS,
+        floats="float16",
+        passes=_FOR_QDQ,
         scheme="tensorrt",
-        calibrated=True,
-        symmetric=True,
     ),
 )
 
@@ -185,8 +188,8 @@ def target_of_scheme(scheme: str) -> Target:
         ValueError: There is no scheme of this name.
 
     Example:
-    >>> target_of_scheme("tensorrt").symmetric
-    True
+    >>> target_of_scheme("tensorrt").format
+    'onnx'
     """
     targets = {target.scheme: target for target in TARGETS if target.scheme}
     if scheme not in targets:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frm.runtime import file_metadata, trial
+from keras_frm.runtime import trial
 from keras_frm.runtime.segmenter import Segmenter
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.runtime.tflite.flatbuffer import Table
 
 # Where the offsets, shapes and options are: files of weights are mostly weights.
@@ -237,15 +238,15 @@ def _place(content, random) -> int:
 
 def signed(damage, content, random, whole):
     """Damage a model and sign its metadata anew, as an attacker would."""
-    about = file_metadata.read(content)
+    about = metadata_zip.read(content)
     if about is None or random.random() < 0.2:
         return unsigned(damage, content, random, whole)
-    model = content[: file_metadata.flatbuffer_size(content)]
+    model = content[: metadata_zip.flatbuffer_size(content)]
     damaged = damage(model, random, whole)
     if damage is huge_metadata:
         return damaged
     try:
-        return file_metadata.attach(damaged, about)
+        return metadata_zip.attach(damaged, about)
     except ValueError:  # its end looks like a zip
         return damaged
 

@@ -2,12 +2,12 @@ import csv
 import math
 import shutil
 import sys
-import types
 from pathlib import Path
 
 import cv2
 import keras
 import numpy as np
+import onnx_files
 import pytest
 import tensorflow as tf
 from helpers import clock
@@ -166,16 +166,16 @@ def test_a_keras_file_of_open_size(folder):
     assert np.mean(mask == image.argmax(-1)) > 0.85  # blurred between blocks
 
 
-def test_all_kinds_of_files_resize_images_alike(folder, monkeypatch):
+def test_all_kinds_of_files_resize_images_alike(folder):
     # At a quarter of the size bilinear samples see the middle columns only: green.
     image = np.zeros((4 * SIZE[0], 4 * SIZE[1], 3), np.uint8)
     image[:, ::4] = image[:, 3::4] = (255, 0, 0)
     image[:, 1::4] = image[:, 2::4] = (0, 100, 0)
     assert (resize_scores(image, SIZE).argmax(-1) == 1).all()
     seen = {}
-    runtime = onnx_runtime(lambda x: x, input_shape=[1, 3, "h", "w"], calls=[])
-    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
-    (folder / "net.onnx").write_bytes(b"good")
+    onnx_files.write(
+        folder / "net.onnx", onnx_files.colour_scores(channels_first=False)
+    )
     for name in ("mask.tflite", "net.keras", "net.onnx"):
         seen[name] = open_model(folder / name, size=SIZE).segment(image)
     # Areas hold as much of both colours, and the red one is the stronger.
@@ -216,53 +216,30 @@ def test_names_are_told_apart(folder, tmp_path):
     assert len({model.name for model in models}) == 2
 
 
-def onnx_runtime(output, *, input_shape, calls):
-    """A stand-in for the package, with a session that returns `output(input)`."""
-
-    class Session:
-        def __init__(self, path, options, providers):
-            if Path(path).read_bytes() != b"good":
-                raise RuntimeError("Protobuf\nparsing failed")
-            calls.append(options.intra_op_num_threads)
-
-        def get_inputs(self):
-            return [
-                types.SimpleNamespace(
-                    name="image", shape=input_shape, type="tensor(float)"
-                )
-            ]
-
-        def get_outputs(self):
-            return [types.SimpleNamespace(name="scores", shape=[1, 3, "h", "w"])]
-
-        def run(self, names, feed):
-            assert names == ["scores"]
-            return [output(feed["image"])]
-
-    module = types.ModuleType("onnxruntime")
-    module.InferenceSession = Session
-    module.SessionOptions = types.SimpleNamespace
-    return module
-
-
-def test_an_onnx_file_with_channels_first(monkeypatch, tmp_path):
-    calls = []
-    runtime = onnx_runtime(
-        lambda image: image[:, :, ::2, ::2], input_shape=[1, 3, "h", "w"], calls=calls
-    )
-    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
-    path = tmp_path / "net.onnx"
-    path.write_bytes(b"good")
-    model = open_model(path, size=SIZE, threads=3)
+def test_an_onnx_file_of_open_size(tmp_path):
+    path = onnx_files.write(tmp_path / "net.onnx", onnx_files.colour_scores())
+    with pytest.raises(ValueError, match=r"net.onnx.* any size; pass size=\(height"):
+        open_model(path)
+    model = open_model(path, size=SIZE, threads=1)
     image = next(pairs(1))[0]
     mask = model.segment(image)
     assert (mask.shape, mask.dtype) == (SIZE, np.uint8)
     assert np.mean(mask == image.argmax(-1)) > 0.85  # blurred between blocks
-    assert model.invoke().dtype == np.float32
-    assert (model.num_classes, calls) == (3, [3])
+    model.invoke()
+    assert model.num_classes is CLASSES
+    assert model.runtime.startswith("ONNX Runtime ")
     path.write_bytes(b"bad")
-    with pytest.raises(ValueError, match=r"net.onnx cannot be .*Protobuf parsing"):
+    with pytest.raises(ValueError, match=r"net.onnx': it is no .onnx file"):
         open_model(path, size=SIZE)
+
+
+def test_an_onnx_file_runs_in_openvino_too(tmp_path):
+    pytest.importorskip("openvino")
+    path = onnx_files.write(tmp_path / "net.onnx", onnx_files.colour_scores())
+    first, second = open_models([path], size=SIZE)
+    assert (first.name, second.name) == ("net.onnx", "net.onnx (openvino)")
+    image = next(pairs(1))[0]
+    np.testing.assert_array_equal(first.segment(image), second.segment(image))
 
 
 # === Memory ===
@@ -296,13 +273,23 @@ def test_text_and_markdown():
     text = comparison_report.to_text(report(ROW, OTHER))
     first, second = text.splitlines()[1:3]
     assert first.split() == [
-        *("a|b.tflite", "64x128", "2.00", "3.50", "480.0", "1.000", "2.50"),
+        *(
+            "a|b.tflite",
+            "LiteRT",
+            "9",
+            "64x128",
+            "2.00",
+            "3.50",
+            "480.0",
+            "1.000",
+            "2.50",
+        ),
         *("90", "1.23", "100.00%", "65.43%"),
     ]
     assert second.split()[0] == "[red]c.keras"
     assert second.split()[-4:] == ["-", "1.23", "100.00%", "-"]
     markdown = comparison_report.to_markdown(report(ROW, OTHER))
-    assert "| a\\|b.tflite | 64x128 | 2.00 |" in markdown
+    assert "| a\\|b.tflite | LiteRT 9 | 64x128 | 2.00 |" in markdown
     for words in (
         "a machine, 2 cores",
         "2 threads",

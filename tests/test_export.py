@@ -28,9 +28,9 @@ from keras_frm.export.tflite.checks import (
 from keras_frm.export.tflite.export import export_tflite
 from keras_frm.files import write_png
 from keras_frm.labels import CAMVID, LabelSet
-from keras_frm.runtime import file_metadata
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.segmenter import Segmenter
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.targets import precisions_of
 from keras_frm.training import run_folder
 
@@ -124,7 +124,7 @@ def test_report_and_file(precision, exported):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_metadata(precision, exported):
     content = exported(precision).path.read_bytes()
-    about = file_metadata.read(content)
+    about = metadata_zip.read(content)
     assert about.labels == CAMVID
     assert (about.output, about.output_stride) == ("mask", 1)
     assert (about.precision, about.input_size) == (precision, SIZE)
@@ -132,7 +132,7 @@ def test_metadata(precision, exported):
     assert about.version == __version__
     assert {"run", "model", "weights_sha256", "date"} <= set(about.provenance)
     assert about.provenance["run"] == "a test"
-    assert file_metadata.is_unchanged(content)
+    assert metadata_zip.is_unchanged(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.read("labels.txt").decode().split("\n")[:-1]
     assert tuple(names) == CAMVID.classes
@@ -279,7 +279,7 @@ def test_logits_and_scores(output, stride, tmp_path):
     network = own_network()
     path = tmp_path / "new folder" / "own.tflite"
     export_own(path, network=network, output=output, output_stride=stride)
-    about = file_metadata.read(path.read_bytes())
+    about = metadata_zip.read(path.read_bytes())
     assert (about.output, about.output_stride) == (output, stride)
     assert about.labels.classes == ("class 0", "class 1", "class 2")
     assert about.provenance["model"] == "own"
@@ -363,7 +363,7 @@ def test_an_older_file_is_replaced(tmp_path):
     path = tmp_path / "own.tflite"
     path.write_bytes(b"old")
     export_own(str(path))
-    assert file_metadata.is_unchanged(path.read_bytes())
+    assert metadata_zip.is_unchanged(path.read_bytes())
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -576,7 +576,7 @@ def test_command(saved, tmp_path):
     )
     assert done.code == 0, done.err
     assert "same class as the Keras model" in done.out
-    about = file_metadata.read(out.read_bytes())
+    about = metadata_zip.read(out.read_bytes())
     assert about.labels.classes == CAMVID.classes
     assert about.provenance["source"] == "own.keras"
     assert about.output_stride == 4
@@ -615,7 +615,7 @@ def test_command_without_classes_numbers_them(saved, tmp_path):
     done = keras_frm("export", saved, out, "--size", 16, 24)
     assert done.code == 0, done.err
     assert "names no classes, so they get numbers; --preset names them" in done.err
-    assert file_metadata.read(out.read_bytes()).labels.classes[:2] == (
+    assert metadata_zip.read(out.read_bytes()).labels.classes[:2] == (
         "class 0",
         "class 1",
     )
@@ -663,7 +663,7 @@ def test_script_on_the_last_file_of_a_run(tmp_path):
     out = tmp_path / "own.tflite"
     done = script(tmp_path / "run" / "last.keras", out, "--size", 32, 32)
     assert done.returncode == 0, done.stderr
-    assert file_metadata.read(out.read_bytes()).labels.classes == CAMVID.classes
+    assert metadata_zip.read(out.read_bytes()).labels.classes == CAMVID.classes
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from data_files import write_folder
 from test_cli import camvid, keras_frm, write_camvid  # noqa: F401
 from test_export import own_network
 
-from keras_frm.runtime import file_metadata
+from keras_frm.runtime.tflite import metadata_zip
 
 INT8 = ("--size", 16, 24, "--precision", "int8", "--min-agreement", 0.5)
 
@@ -22,7 +22,7 @@ def saved(tmp_path_factory):
 def assert_exported(done, out):
     """The file is there, and the report speaks of it."""
     assert done.code == 0, done.err
-    about = file_metadata.read(out.read_bytes())
+    about = metadata_zip.read(out.read_bytes())
     assert (about.precision, about.input_dtype) == ("int8", "uint8")
     assert str(out) in done.out
     assert "same class as the Keras model" in done.out

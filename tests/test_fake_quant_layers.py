@@ -175,27 +175,12 @@ def test_members_of_a_step_are_rounded_to_the_range_before_it(wrap):
     assert layer.grid()[1] > before[1]
 
 
-def test_symmetric_range_stays_symmetric():
-    layer = MovingAverageFakeQuant(-1.0, 3.0, symmetric=True)
-    x = np.array([[-9.0, 0.0, 2.0]], np.float32)
-    for _ in range(5):
-        y = layer(x, training=True)
-    low, high = layer.ends()
-    assert low == -high < -3
-    assert y[0, 1] == 0
-    grid = np.linspace(-float(high), float(high), 600, dtype=np.float32)[None]
-    expected, _ = rounded(grid, low, high, narrow=True)
-    assert_on_grid(np.asarray(layer(grid)), expected, float(high) / 127)
-
-
 @pytest.mark.parametrize(
     "layer",
     [
         MovingAverageFakeQuant(-1.0, 2.0),
-        MovingAverageFakeQuant(
-            -1.0, 2.0, symmetric=True, members=3, freeze_after=7, name="a"
-        ),
-        FakeQuant(-1.0, 2.0, symmetric=True),
+        MovingAverageFakeQuant(-1.0, 2.0, members=3, freeze_after=7, name="a"),
+        FakeQuant(-1.0, 2.0),
         KernelFakeQuant(depthwise=True),
         QuantizedConvolution(keras.layers.DepthwiseConv2D(3, name="d"), name="d"),
     ],

@@ -16,7 +16,8 @@ from keras_frm import export_tflite
 from keras_frm.data.representative import scenes
 from keras_frm.export.tflite.interface import with_interface
 from keras_frm.labels import LabelSet
-from keras_frm.runtime.file_metadata import FileMetadata, attach
+from keras_frm.runtime.file_metadata import FileMetadata
+from keras_frm.runtime.tflite.metadata_zip import attach
 
 SCRIPT = Path(__file__).with_name("fuzz_files.py")
 LABELS = LabelSet("own", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))

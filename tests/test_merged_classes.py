@@ -83,7 +83,8 @@ def test_labels_are_kept_as_json():
 
 
 def test_a_model_file_keeps_the_mapping():
-    from keras_frm.runtime.file_metadata import FileMetadata, attach, read
+    from keras_frm.runtime.file_metadata import FileMetadata
+    from keras_frm.runtime.tflite.metadata_zip import attach, read
 
     labels = merge_classes(CAMVID, {"vehicle": ["car", "bicyclist"]})
     about = FileMetadata(labels, "mask", 1, "int8", (360, 480), "0.1.0")

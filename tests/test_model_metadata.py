@@ -14,10 +14,11 @@ from keras_frm.export.tflite.model_metadata import model_metadata
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends.litert import load_interpreter
 from keras_frm.runtime.errors import ModelFileError
-from keras_frm.runtime.file_metadata import FileMetadata, attach, is_unchanged
+from keras_frm.runtime.file_metadata import FileMetadata
 from keras_frm.runtime.segmenter import Segmenter
 from keras_frm.runtime.tflite.check import check_tflite
 from keras_frm.runtime.tflite.flatbuffer import Table
+from keras_frm.runtime.tflite.metadata_zip import attach, is_unchanged
 
 NAMES = ("Straße, naß", "道路 🚗", 'it\'s "sky"')
 LABELS = LabelSet("own", NAMES, ((1, 2, 3), (4, 5, 6), (7, 8, 9)))

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 from tiny import tiny_model
 
-from keras_frm.export.onnx.float_graph import to_onnx
+from keras_frm.export.onnx.graph import to_onnx
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
 from keras_frm.export.onnx.spatial_operations import paddings
 from keras_frm.graph.flatten import flatten

@@ -15,7 +15,7 @@ from video_files import cut, noisy_clip
 
 from keras_frm.files import write_png
 from keras_frm.labels import CAMVID
-from keras_frm.runtime.file_metadata import attach
+from keras_frm.runtime.tflite.metadata_zip import attach
 from keras_frm.training.run_folder import BEST, load_trained, new_run
 
 SIZE = (32, 48)

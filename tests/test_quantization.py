@@ -401,14 +401,6 @@ def test_fake_quant(low, high):
     assert (actual == 0).any() or not (np.abs(x) < step / 4).any()
 
 
-def test_symmetric_fake_quant_has_zero_in_its_middle():
-    layer = FakeQuant(-1.0, 2.54, symmetric=True)
-    x = np.array([[-9.0, -2.54, -0.02, 0.0, 0.011, 9.0]])
-    expected = [[-2.54, -2.54, -0.02, 0, 0.02, 2.54]]
-    np.testing.assert_allclose(layer(x), expected, rtol=2e-4)
-    assert [float(end) for end in layer.ends()] == pytest.approx([-2.54, 2.54])
-
-
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (2.0, 5.0), (-9, -4), (-0.3, 7)])
 def test_zero_stays_exactly_zero(low, high):
     assert ops.convert_to_numpy(FakeQuant(low, high)(np.zeros((1, 4)))).max() == 0

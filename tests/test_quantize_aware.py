@@ -17,7 +17,7 @@ from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.tensor_errors import tensor_errors
 from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.backends.tensors import read_input, read_output
+from keras_frm.runtime.backends.network import open_network
 
 pytest.importorskip("tf_keras")
 
@@ -118,14 +118,8 @@ def kernels_of(model):
 
 def run_file(path, images):
     """What a file gives for images, decoded."""
-    interpreter = load_interpreter(path.read_bytes(), 1)
-    taken, given = read_input(interpreter, None), read_output(interpreter, None)
-    results = []
-    for one in images:
-        interpreter.set_tensor(taken.index, taken.prepare(one))
-        interpreter.invoke()
-        results.append(given.decode(interpreter.get_tensor(given.index)))
-    return np.stack(results)
+    network = open_network(path, 1, verify=False)
+    return np.stack([network.run(one) for one in images])
 
 
 def assert_file_is_the_same(model, folder, size=SIZE):
@@ -329,24 +323,3 @@ def test_layer_norm_has_ranges_before_and_behind_it_only():
     before = norm.gamma.numpy()
     train(model, epochs=1)
     assert (norm.gamma.numpy() != before).all()
-
-
-@pytest.mark.slow
-def test_tensorrt_has_zero_in_the_middle_of_every_range(tmp_path):
-    model = quantized(residual_net(), scheme="tensorrt")
-    train(model, epochs=2)
-    for low, high in _ends(model).values():
-        assert low == -high < 0
-    frozen = freeze(flatten(model, (*SIZE, 3), None))
-    for low, high in _ends(frozen).values():
-        assert low == -high < 0
-    images = IMAGES[:4].astype("float32")
-    np.testing.assert_allclose(frozen(images), model(images), rtol=1e-4, atol=1e-4)
-    details = file_tensors(model, tmp_path / "net.tflite")
-    points = {
-        int(detail["quantization_parameters"]["zero_points"][0])
-        for detail in details
-        if detail["dtype"] == np.int8
-        and len(detail["quantization_parameters"]["scales"])
-    }
-    assert points == {0}

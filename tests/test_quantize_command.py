@@ -14,8 +14,8 @@ from keras_frm import SegmentationModel, Segmenter
 from keras_frm.labels import CAMVID
 from keras_frm.layers import BilinearUpsampling
 from keras_frm.quantization.aware import quantize_aware
-from keras_frm.quantization.freeze import is_quantization_aware
-from keras_frm.runtime import file_metadata
+from keras_frm.quantization.freeze import scheme_of
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.training import run_folder
 
 pytest.importorskip("tf_keras")
@@ -89,7 +89,7 @@ def names_in(folder):
 
 
 def about_file(path):
-    return file_metadata.read(path.read_bytes())
+    return metadata_zip.read(path.read_bytes())
 
 
 def compared_files(folder):
@@ -122,7 +122,7 @@ def test_best_and_final_are_quantized_networks_of_the_runs_classes(quantized):
     assert run_folder.trained_file(folder).name == "final.keras"
     for path in (folder, folder / "best.keras"):
         network, labels = run_folder.load_trained(path)
-        assert is_quantization_aware(network)
+        assert scheme_of(network)
         assert labels.classes == CAMVID.classes
         assert network.output.shape == (None, *SIZE, 11)
 
@@ -192,7 +192,7 @@ def test_distillation_learns_from_the_float_network(
     teacher = model.teacher.get_weights()
     for left, right in zip(teacher, best.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
-    assert not is_quantization_aware(model.teacher)
+    assert not scheme_of(model.teacher)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["distil"], config["freeze_after"]) == (True, 7)
     assert config["keep_float"] == ["*upsampling*"]
@@ -235,7 +235,7 @@ def test_interrupted_training_leaves_its_last_epoch(
     assert "Traceback" not in done.err
     assert names_in(out) >= {"config.json", "last.keras", "best.keras"}
     assert not names_in(out) & FILES
-    assert is_quantization_aware(run_folder.load_trained(out)[0])
+    assert scheme_of(run_folder.load_trained(out)[0])
 
 
 def test_interrupted_before_an_epoch_leaves_nothing(

@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras_frm import SegmentationModel, export_tflite, quantize_aware
 from keras_frm.graph.graph import Graph
 from keras_frm.quantization.after_training import quantize_after_training
-from keras_frm.quantization.freeze import is_quantization_aware
+from keras_frm.quantization.freeze import scheme_of
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 
@@ -67,7 +67,7 @@ def test_model_that_is_not_built():
     assert "'bare'" in line
     assert "Build it from keras.Input" in line
     model.build((None, *SIZE, 3))
-    assert is_quantization_aware(quantize_aware(model, representative_data=IMAGES))
+    assert scheme_of(quantize_aware(model, representative_data=IMAGES))
 
 
 class Doubled(layers.Layer):
@@ -202,7 +202,7 @@ def test_calibration_images_in_fractions_of_one():
 def test_calibration_images_that_are_really_dark():
     dark = (IMAGES > 127).astype(np.uint8)
     trainable = quantize_aware(plain_model(), representative_data=dark)
-    assert is_quantization_aware(trainable)
+    assert scheme_of(trainable)
 
 
 def test_calibration_data_that_holds_no_images():

@@ -12,7 +12,7 @@ from test_quantize_command import FILES, SIZE, names_in, run  # noqa: F401
 from test_resume import rows
 
 from keras_frm import Segmenter
-from keras_frm.quantization.freeze import is_quantization_aware
+from keras_frm.quantization.freeze import scheme_of
 from keras_frm.training import checkpoint, run_folder
 
 pytest.importorskip("tf_keras")
@@ -82,7 +82,7 @@ def test_the_same_command_goes_on_to_the_same_end(
     assert done.code == 0, done.err
     assert "going on from" in done.err
     assert_same_end(folder, whole)
-    assert is_quantization_aware(run_folder.load_trained(folder)[0])
+    assert scheme_of(run_folder.load_trained(folder)[0])
     for name in (*FILES, INT8):
         assert name in done.out
 

@@ -26,8 +26,9 @@ from keras_frm.labels import LabelSet
 from keras_frm.runtime.backends import litert as interpreter
 from keras_frm.runtime.draw import overlay
 from keras_frm.runtime.errors import ModelFileError
-from keras_frm.runtime.file_metadata import FileMetadata, attach
+from keras_frm.runtime.file_metadata import FileMetadata
 from keras_frm.runtime.segmenter import Segmenter
+from keras_frm.runtime.tflite.metadata_zip import attach
 from keras_frm.runtime.video import write_video
 
 ROOT = Path(__file__).parents[1]

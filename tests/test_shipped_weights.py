@@ -20,7 +20,7 @@ from keras_frm.models.weights_h5 import save_half
 from keras_frm.networks.frm import FRMNetwork
 from keras_frm.networks.registry import NETWORKS
 from keras_frm.presets import preset
-from keras_frm.runtime.file_metadata import attach
+from keras_frm.runtime.tflite.metadata_zip import attach
 from keras_frm.training.run_folder import load_trained
 from keras_frm.weights import shipped
 

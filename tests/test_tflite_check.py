@@ -16,8 +16,9 @@ from tflite_files import (
 from keras_frm.labels import CAMVID
 from keras_frm.runtime.backends.litert import exercise, open_tflite
 from keras_frm.runtime.errors import ModelFileError
-from keras_frm.runtime.file_metadata import FileMetadata, attach
+from keras_frm.runtime.file_metadata import FileMetadata
 from keras_frm.runtime.tflite.check import check_tflite
+from keras_frm.runtime.tflite.metadata_zip import attach
 
 ABOUT = FileMetadata(CAMVID, "mask", 1, "float32", SIZE, "0.1.0")
 

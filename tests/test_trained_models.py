@@ -18,7 +18,7 @@ from tiny import toy_model
 from keras_frm.images import resize_image, resize_scores
 from keras_frm.labels import CAMVID
 from keras_frm.presets import PRESETS
-from keras_frm.runtime import file_metadata
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.training.run_folder import new_run, save_model
 
 SIZE = (36, 48)
@@ -152,7 +152,7 @@ def test_export_calibrates_on_the_data_of_the_run(run, camvid, tmp_path):
     done = keras_frm("export", run, out, *options, *tanh)
     assert done.code == 0, done.err
     assert f"data {camvid}" in done.err
-    assert file_metadata.read(out.read_bytes()).labels.name == "camvid"
+    assert metadata_zip.read(out.read_bytes()).labels.name == "camvid"
 
 
 # === A file alone ===
@@ -209,7 +209,7 @@ def test_export_of_a_network_that_names_no_classes(tmp_path):
     done = keras_frm("export", tmp_path / "net.keras", out, "--size", 32, 48)
     assert done.code == 0, done.err
     assert "names no classes" in done.err
-    assert file_metadata.read(out.read_bytes()).labels.classes[4] == "class 4"
+    assert metadata_zip.read(out.read_bytes()).labels.classes[4] == "class 4"
 
 
 def test_a_damaged_configuration_beside_the_file(photo, tmp_path):

@@ -92,8 +92,9 @@ def compare_models(
     their memory is measured apart, each in a process of its own.
 
     Args:
-        paths: `.tflite`, `.keras` and `.onnx` files, and run folders. The first is
-            what the others are compared with.
+        paths: `.tflite`, `.onnx`, `.engine` and `.keras` files, and run folders. The
+            first is what the others are compared with. An `.onnx` file is run by ONNX
+            Runtime, and by OpenVINO too where that is installed.
         pairs: Images (H, W, 3) uint8 with labels (H, W) of train ids or None; eight
             synthetic scenes if None.
         labels: Classes of the labels, for the mean IoU.
@@ -125,7 +126,9 @@ def compare_models(
     memory = []
     progress("memory", 0, len(models))
     for done, model in enumerate(models):
-        memory.append(peak_memory(model.path, model.input_size, threads))
+        memory.append(
+            peak_memory(model.path, model.input_size, threads, model.provider)
+        )
         progress("memory", done + 1, len(models))
     rounds = iter(range(-1, runs + 1))  # the first two warm up
     times = interleaved_times(

@@ -11,6 +11,7 @@ from keras_frm.tables import Column
 
 _COLUMNS = (
     Column("file", "name"),
+    Column("runtime", lambda row: row.runtime.partition(",")[0]),
     Column("input", lambda row: "x".join(map(str, row.input_size))),
     Column("ms", "latency", ".2f"),
     Column("p90", "slow_latency", ".2f"),
@@ -36,7 +37,7 @@ def to_text(comparison: Comparison) -> str:
     >>> row = ComparisonRow("a.tflite", "LiteRT", (64, 128), *numbers)
     >>> text = to_text(Comparison((row,), "a machine", 2, 30, 8, "synthetic scenes"))
     >>> text.splitlines()[1].split()[:5]
-    ['a.tflite', '64x128', '2.00', '3.00', '480.0']
+    ['a.tflite', 'LiteRT', '64x128', '2.00', '3.00']
     """
     return f"{tables.to_text(comparison.rows, _COLUMNS)}\n{_notes(comparison)}"
 

@@ -1,18 +1,20 @@
 """Model files of every kind behind one face: run it, or segment an image."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from keras_frm.benchmark.machine import package_version
-from keras_frm.benchmark.onnx_network import OnnxNetwork
 from keras_frm.errors import ArgumentError
 from keras_frm.evaluation.predictors import segment_resized
 from keras_frm.labels import known_class_count
+from keras_frm.runtime.backends.network import MODEL_ENDINGS, open_network
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ModelFile:
         num_classes: Number of classes; None where the file does not tell.
         invoke: Runs it once on an input that is in place already.
         segment: From an image (H, W, 3) uint8 RGB to the mask (H, W) uint8.
+        provider: What runs it where its ending leaves a choice, see `Segmenter`.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ModelFile:
     num_classes: int | None
     invoke: Callable[[], object]
     segment: Callable[[np.ndarray], np.ndarray]
+    provider: str | None = None
 
     @property
     def file_size(self) -> int:
@@ -44,14 +48,19 @@ class ModelFile:
 
 
 def open_model(
-    path: str | os.PathLike, *, size: tuple[int, int] | None = None, threads: int = 2
+    path: str | os.PathLike,
+    *,
+    size: tuple[int, int] | None = None,
+    threads: int = 2,
+    provider: str | None = None,
 ) -> ModelFile:
     """Open a model file.
 
     Args:
-        path: A `.tflite`, `.keras` or `.onnx` file, or a run folder.
+        path: A `.tflite`, `.onnx`, `.engine` or `.keras` file, or a run folder.
         size: Height and width of the input, where the file leaves them open.
         threads: Threads of the runtime.
+        provider: What runs an `.onnx` file, see `Segmenter`.
 
     Returns:
         The open model.
@@ -70,11 +79,13 @@ def open_model(
     if not path.exists():
         raise FileNotFoundError(f"There is no model at {path}.")
     ending = _ending(path)
-    if ending not in _OPENERS:
+    if ending not in _ENDINGS:
         raise ValueError(
-            f"{path} is of unknown kind; known endings are {', '.join(_OPENERS)}."
+            f"{path} is of unknown kind; known endings are {', '.join(_ENDINGS)}."
         )
-    return _OPENERS[ending](path, size, threads)
+    if ending == ".keras":
+        return _keras(path, size, threads)
+    return _device(path, size, threads, provider)
 
 
 def open_models(
@@ -84,6 +95,9 @@ def open_models(
     threads: int = 2,
 ) -> list[ModelFile]:
     """Open model files that are to be compared.
+
+    An `.onnx` file is opened by ONNX Runtime, and again by OpenVINO where that is
+    installed.
 
     Args:
         paths: The files.
@@ -104,16 +118,21 @@ def open_models(
         raise ValueError("Name at least one model file.")
     opened = {}
     # Kinds of files that have a fixed size come first: they decide for the others.
-    order = {ending: rank for rank, ending in enumerate(_OPENERS)}
-    ranks = [order.get(_ending(path), -1) for path in paths]
-    for place in sorted(range(len(paths)), key=ranks.__getitem__):
-        opened[place] = open_model(paths[place], size=size, threads=threads)
-        size = size or opened[place].input_size
-    names = _distinct_names(paths)
-    return [
-        ModelFile(**{**vars(opened[place]), "name": names[place]})
-        for place in range(len(paths))
+    ranks = [
+        _ENDINGS.index(end) if (end := _ending(p)) in _ENDINGS else -1 for p in paths
     ]
+    for place in sorted(range(len(paths)), key=ranks.__getitem__):
+        path, options = paths[place], {"size": size, "threads": threads}
+        opened[place] = [open_model(path, **options)]
+        if _ending(path) == ".onnx" and find_spec("openvino"):
+            opened[place].append(open_model(path, **options, provider="openvino"))
+        size = size or opened[place][0].input_size
+    named = []
+    for place, name in enumerate(_distinct_names(paths)):
+        named += [dataclasses.replace(opened[place][0], name=name)]
+        for other in opened[place][1:]:
+            named += [dataclasses.replace(other, name=f"{name} ({other.provider})")]
+    return named
 
 
 def _ending(path) -> str:
@@ -131,25 +150,34 @@ def _distinct_names(paths) -> list[str]:
     return names
 
 
-def _tflite(path, size, threads) -> ModelFile:
-    from keras_frm.runtime.backends.litert import open_tflite
+def _device(path, size, threads, provider) -> ModelFile:
     from keras_frm.runtime.segmenter import Segmenter
 
-    segmenter = Segmenter(path, num_threads=threads)
+    options = {"num_threads": threads, "provider": provider}
+    try:
+        segmenter = Segmenter(path, **options)
+    except ArgumentError:  # it takes any size
+        if size is None:
+            raise
+        segmenter = Segmenter(path, **options, size=size)
 
-    # Only when it is timed: memory is measured without this second interpreter.
+    # Only when it is timed: memory is measured without this second network.
     @functools.cache
-    def interpreter():
-        return open_tflite(path.read_bytes(), threads)
+    def network():
+        return open_network(
+            path, threads, verify=False, size=segmenter.input_size, provider=provider
+        )
 
+    package = segmenter.runtime
     return ModelFile(
         name=path.name,
         path=path,
-        runtime=f"{segmenter.runtime} {package_version(segmenter.runtime)}",
+        runtime=f"{_RUNTIMES.get(package, package)} {package_version(package)}",
         input_size=segmenter.input_size,
         num_classes=known_class_count(segmenter.labels),
-        invoke=lambda: interpreter().invoke(),
+        invoke=lambda: network().invoke(),
         segment=segmenter,
+        provider=provider,
     )
 
 
@@ -185,21 +213,6 @@ def _keras(path, size, threads) -> ModelFile:
     )
 
 
-def _onnx(path, size, threads) -> ModelFile:
-    network = OnnxNetwork(path, threads)
-    size = _chosen_size(path, network.size, size)
-    prepared = network.prepare(np.zeros((1, *size, 3), np.uint8))
-    return ModelFile(
-        name=path.name,
-        path=path,
-        runtime=f"ONNX Runtime {package_version('onnxruntime')}",
-        input_size=size,
-        num_classes=network.num_classes,
-        invoke=lambda: network.run(prepared),
-        segment=lambda image: segment_resized(image, network, size),
-    )
-
-
 def _chosen_size(path, fixed, wanted) -> tuple[int, int]:
     """Return the input size: the file's if it has one, the wanted one if not."""
     if all(isinstance(side, int) for side in fixed):
@@ -211,5 +224,11 @@ def _chosen_size(path, fixed, wanted) -> tuple[int, int]:
     return tuple(wanted)
 
 
-# Ending -> what opens it; the order is that of `open_models`. Run folders are .keras.
-_OPENERS = {".tflite": _tflite, ".onnx": _onnx, ".keras": _keras}
+# In the order of `open_models`; run folders are .keras.
+_ENDINGS = (*MODEL_ENDINGS, ".keras")
+_RUNTIMES = {
+    "ai_edge_litert": "LiteRT",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+}

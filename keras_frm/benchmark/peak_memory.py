@@ -14,7 +14,10 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def peak_memory(
-    path: str | os.PathLike, size: tuple[int, int], threads: int = 2
+    path: str | os.PathLike,
+    size: tuple[int, int],
+    threads: int = 2,
+    provider: str | None = None,
 ) -> float:
     """Measure the peak resident memory of a process that runs a model file.
 
@@ -26,11 +29,13 @@ def peak_memory(
         path: A model file as `open_model` takes it.
         size: Height and width of the input, for files that do not fix it.
         threads: Threads of the runtime.
+        provider: What runs it, see `open_model`.
 
     Returns:
         Bytes; NaN where the system does not tell, or the process failed.
     """
     command = [sys.executable, "-m", __name__, str(path), *map(str, (*size, threads))]
+    command += [] if provider is None else [provider]
     python_path = [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
@@ -79,8 +84,13 @@ def _main() -> None:
     """Run the file that the arguments name and print the peak."""
     from keras_frm.benchmark.model_files import open_model
 
-    path, height, width, threads = sys.argv[1:]
-    model = open_model(path, size=(int(height), int(width)), threads=int(threads))
+    path, height, width, threads, *provider = sys.argv[1:]
+    model = open_model(
+        path,
+        size=(int(height), int(width)),
+        threads=int(threads),
+        provider=provider[0] if provider else None,
+    )
     image = np.zeros((*model.input_size, 3), np.uint8)
     for _ in range(_RUNS):
         model.segment(image)

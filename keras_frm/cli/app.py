@@ -11,6 +11,7 @@ from keras_frm.cli.benchmark import benchmark
 from keras_frm.cli.card import card
 from keras_frm.cli.check_data import check_data
 from keras_frm.cli.demo import demo
+from keras_frm.cli.engine import engine
 from keras_frm.cli.evaluate import evaluate
 from keras_frm.cli.export import export
 from keras_frm.cli.masks import masks
@@ -47,6 +48,7 @@ for command in (
     predict,
     quantize,
     export,
+    engine,
     benchmark,
     card,
     profile,

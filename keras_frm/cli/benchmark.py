@@ -22,8 +22,8 @@ def benchmark(
     models: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files (.tflite, .keras, .onnx) and run folders; the others are "
-            "compared with the first."
+            help="Files (.tflite, .onnx, .engine, .keras) and run folders; the others "
+            "are compared with the first."
         ),
     ] = None,
     data: Data = None,

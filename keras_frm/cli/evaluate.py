@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import Data, Size, Split
+from keras_frm.cli.options import Data, Provider, Size, Split
 from keras_frm.cli.trained import (
     choices_of_run,
     labels_of_run,
@@ -14,6 +14,7 @@ from keras_frm.cli.trained import (
     split_of_run,
 )
 from keras_frm.progress import progress_bar
+from keras_frm.runtime.backends.network import MODEL_ENDINGS
 
 _REMEDIES = {
     "window": "pass --window, the height and width of the windows to slide",
@@ -22,7 +23,9 @@ _REMEDIES = {
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Run folder, .keras or .tflite file.")],
+    model: Annotated[
+        Path, typer.Argument(help="Run folder, .keras, .tflite or .onnx.")
+    ],
     preset: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +53,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for PNGs in the Cityscapes server's format."),
     ] = None,
+    provider: Provider = None,
 ) -> None:
     """Evaluate a model on a dataset: IoU of every class and their mean."""
     from keras_frm.cli.datasets import chosen_preset, plain_data, with_merges
@@ -63,7 +67,7 @@ def evaluate(
     preset, data = choices_of_run([model], preset, data)
     chosen = chosen_preset(preset, data) if preset else None
     averages = window or stride or flip or averaged_scales != (1.0,)
-    segment, own = _load(model, averages)
+    segment, own = _load(model, averages, provider)
     chosen = chosen or own or chosen_preset("cityscapes", data)
     chosen = with_merges(chosen, labels_of_run(model) or own_labels(segment))
     if submission and chosen.dataset != "cityscapes":
@@ -98,9 +102,11 @@ def evaluate(
         print(f"tables and picture are in {report.save(result, out)}")
 
 
-def _load(path, averages):
+def _load(path, averages, provider):
     """Return what segments, and the preset that it keeps of its own, if any."""
-    if path.suffix.lower() != ".tflite":
+    if path.suffix.lower() not in MODEL_ENDINGS:
+        if provider is not None:
+            raise ValueError("--provider is for exported files, such as .onnx.")
         from keras_frm.models.own_preset import own_preset
         from keras_frm.models.saving import load_model
         from keras_frm.training.run_folder import trained_file
@@ -114,7 +120,7 @@ def _load(path, averages):
         )
     from keras_frm.runtime.segmenter import Segmenter
 
-    return Segmenter(path), None
+    return Segmenter(path, provider=provider), None
 
 
 def _check_classes(path, segment, labels):

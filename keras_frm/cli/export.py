@@ -12,7 +12,9 @@ from keras_frm.progress import progress_bar
 
 def export(
     model: Annotated[Path, typer.Argument(help="Run folder or .keras file.")],
-    out: Annotated[Path, typer.Argument(help="File to write, ending in .tflite.")],
+    out: Annotated[
+        Path, typer.Argument(help="File to write, ending in .tflite or .onnx.")
+    ],
     size: Annotated[
         tuple[int, int],
         typer.Option(
@@ -20,7 +22,10 @@ def export(
         ),
     ],
     precision: Annotated[
-        str, typer.Option(help="float32, float16, dynamic, int8 or int8_full.")
+        str,
+        typer.Option(
+            help="float32, float16 or int8; of .tflite also dynamic and int8_full."
+        ),
     ] = "float32",
     output: Annotated[str, typer.Option(help="mask, logits or scores.")] = "mask",
     output_stride: Annotated[
@@ -36,6 +41,9 @@ def export(
         Path | None,
         typer.Option(help="Folder of images without labels, in the place of --data."),
     ] = None,
+    open_batch: Annotated[
+        bool, typer.Option(help="Leave the number of images open, of .onnx.")
+    ] = False,
     keep_float: Annotated[
         list[str] | None,
         typer.Option(help="Operations left in float, such as 'decoder.*'; repeatable."),
@@ -45,12 +53,19 @@ def export(
         typer.Option(help="Least share of the sure pixels with the model's class."),
     ] = None,
 ) -> None:
-    """Export a model as a checked .tflite file and report on it."""
+    """Export a model as a checked .tflite or .onnx file and report on it."""
     from keras_frm.cli.datasets import chosen_preset, with_merges
-    from keras_frm.export.tflite.export import export_tflite
     from keras_frm.targets import target_of
     from keras_frm.training.run_folder import load_trained
 
+    file_format = _format_of(out)
+    target = target_of(precision, file_format)
+    if open_batch and file_format != "onnx":
+        raise ValueError("--open-batch is for .onnx files; .tflite files take one.")
+    if keep_float and file_format == "onnx":
+        raise ValueError(
+            "--keep-float is for .tflite files here; give it to keras-frm quantize."
+        )
     own = labels_of_run(model)
     given = with_merges(chosen_preset(preset, data), own) if preset else None
     network, labels = load_trained(model, given.labels if given else None)
@@ -62,28 +77,42 @@ def export(
     if preset and given is None:
         chosen = with_merges(chosen_preset(preset, data), own)
     samples = _samples(chosen, data, split, images)
-    if samples is None and target_of(precision).calibrated:
+    if samples is None and target.calibrated:
         raise ValueError(
             f"--precision {precision} needs --preset and --data, or --images: images "
             "to measure the ranges of the tensors on."
         )
     note_numbers(model, labels)
+    options = {
+        "input_shape": size,
+        "precision": precision,
+        "representative_data": samples,
+        "output": output,
+        "output_stride": output_stride,
+        "labels": labels,
+        "min_agreement": min_agreement,
+        "provenance": {"source": model.name},
+    }
+    if file_format == "onnx":
+        from keras_frm.export.onnx.export import export_onnx
+
+        print(export_onnx(network, out, batch=None if open_batch else 1, **options))
+        return
+    from keras_frm.export.tflite.export import export_tflite
+
+    options["keep_float"] = keep_float or ()
     with progress_bar("calibrating") as progress:
-        report = export_tflite(
-            network,
-            out,
-            input_shape=size,
-            precision=precision,
-            representative_data=samples,
-            output=output,
-            output_stride=output_stride,
-            labels=labels,
-            keep_float=keep_float or (),
-            min_agreement=min_agreement,
-            provenance={"source": model.name},
-            progress=progress,
-        )
+        report = export_tflite(network, out, progress=progress, **options)
     print(report)
+
+
+def _format_of(out: Path) -> str:
+    """Return the format of a file by its ending."""
+    if out.suffix not in (".tflite", ".onnx"):
+        raise ValueError(
+            f"The file's name must end in .tflite or .onnx, not '{out.name}'."
+        )
+    return out.suffix[1:]
 
 
 def _samples(chosen, data, split, images):

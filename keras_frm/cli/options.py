@@ -57,3 +57,7 @@ Xla = Annotated[
 ContrastiveWeight = Annotated[
     float | None, typer.Option(help="lambda", callback=at_least_zero)
 ]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="What runs an .onnx file: cpu, cuda, tensorrt or openvino."),
+]

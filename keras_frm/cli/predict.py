@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from keras_frm.cli.options import at_least_one_pixel
+from keras_frm.cli.options import Provider, at_least_one_pixel
 from keras_frm.cli.results import check_targets
 from keras_frm.cli.sources import find_sources, split_model
 from keras_frm.cli.trained import note, note_numbers, remedies
 from keras_frm.progress import progress_bar
+from keras_frm.runtime.backends.network import MODEL_ENDINGS
 from keras_frm.weights.shipped import LicenceNotice, find_shipped
 
 
@@ -22,8 +23,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="MODEL SOURCE",
-            help="A run, .keras or .tflite; then images, folders, patterns, videos, "
-            "camera, camera:1, rtsp:// or http:// streams.",
+            help="A run, .keras, .tflite or .onnx; then images, folders, patterns, "
+            "videos, camera, camera:1, rtsp:// or http:// streams.",
             show_default=False,
         ),
     ] = None,
@@ -52,21 +53,24 @@ def predict(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of a .tflite file.", min=1)
+        int | None, typer.Option(help="Threads of a .tflite or .onnx file.", min=1)
     ] = None,
+    provider: Provider = None,
 ) -> None:
     """Segment images, videos or a camera and write overlays with a legend."""
     chosen, given = split_model(arguments or [], model)
     sources = find_sources(given, out)
     check_targets(sources, masks)
     is_shipped = find_shipped(chosen) is not None
-    if is_shipped or chosen.suffix.lower() == ".tflite":
+    if is_shipped or chosen.suffix.lower() in MODEL_ENDINGS:
         if resize is not None:
-            raise ValueError("--resize does not fit a .tflite file: its size is fixed.")
-        segment, labels = _device_segmenter(chosen, preset, threads)
+            raise ValueError(f"--resize does not fit {chosen}: its size is fixed.")
+        segment, labels = _device_segmenter(chosen, preset, threads, provider)
     else:
-        if threads is not None:
-            raise ValueError("--threads is for .tflite files only.")
+        if threads is not None or provider is not None:
+            raise ValueError(
+                "--threads and --provider are for exported files, such as .tflite."
+            )
         segment, labels = _trained_segmenter(chosen, preset, resize)
     note_numbers(chosen, labels)
 
@@ -87,13 +91,15 @@ def predict(
         raise typer.Exit(1)
 
 
-def _device_segmenter(model: Path | str, preset: str | None, threads: int | None):
+def _device_segmenter(
+    model: Path | str, preset: str | None, threads: int | None, provider: str | None
+):
     """Return a function from an image to its mask, and the labels; no TensorFlow."""
     from keras_frm.runtime.segmenter import Segmenter
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", LicenceNotice)
-        segmenter = Segmenter(model, num_threads=threads)
+        segmenter = Segmenter(model, num_threads=threads, provider=provider)
     for warning in said:
         note(str(warning.message))
     if preset is None:

@@ -146,14 +146,14 @@ def quantize(
 
 
 def _check(model, labels, chosen, run):
-    from keras_frm.quantization.freeze import is_quantization_aware
+    from keras_frm.quantization.freeze import scheme_of
 
     if labels.num_classes != chosen.labels.num_classes:
         raise ValueError(
             f"The model in {run} has {labels.num_classes} classes and preset "
             f"'{chosen.name}' has {chosen.labels.num_classes}; name the right preset."
         )
-    if is_quantization_aware(model):
+    if scheme_of(model):
         raise ValueError(
             f"The model in {run} is quantised already; start from the float one."
         )

@@ -10,12 +10,13 @@ from keras_frm.cli.results import VIDEOS, Source, is_earlier, with_names_of_thei
 from keras_frm.cli.trained import note
 from keras_frm.files import is_system_path
 from keras_frm.images.finding import find_files, unique_files
+from keras_frm.runtime.backends.network import MODEL_ENDINGS
 from keras_frm.runtime.capture import is_stream, shown
 from keras_frm.training.run_config import is_run_folder
 from keras_frm.weights.shipped import default_weights, find_shipped
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-_MODELS = (".tflite", ".keras")
+_MODELS = (*MODEL_ENDINGS, ".keras")
 _STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 
 
@@ -109,8 +110,8 @@ def _default_model(arguments):
         told = [text for text in map(_is_no_model, arguments) if text]
         reason = f"; {told[0]}" if told else ""
         raise ValueError(
-            "No model is given: name a run folder, a .keras or a .tflite file, or pass "
-            f"--model{reason}."
+            "No model is given: name a run folder, a .keras, .tflite or .onnx file, or "
+            f"pass --model{reason}."
         )
     note(f"no model is named, so the weights {shipped.name} of the package are taken")
     return shipped.name

@@ -8,6 +8,7 @@ import numpy as np
 from keras_frm.export.report import ExportError
 from keras_frm.export.request import ExportRequest
 from keras_frm.export.samples import Samples
+from keras_frm.runtime.backends.network import Network
 
 # Of the spread of the logits; rounding to int8 turns the classes of smaller margins.
 _SMALLEST_MARGIN = 0.1
@@ -34,14 +35,15 @@ class Agreement:
     held_out: bool | None
 
 
-def agreement_of(masks: np.ndarray, logits: keras.Model, samples: Samples) -> Agreement:
+def agreement_of(network: Network, logits: keras.Model, samples: Samples) -> Agreement:
     """Compare the masks of a file with those of its Keras model.
 
     Args:
-        masks: (B, h, w) class ids of the file for the checked images.
+        network: The file, open.
         logits: The model, from (1, H, W, 3) to (1, h, w, C).
         samples: The images.
     """
+    masks = np.stack([_mask(network.run(image)) for image in samples.checked])
     expected = np.concatenate(
         [
             keras.ops.convert_to_numpy(logits(image[None].astype(np.float32)))
@@ -54,6 +56,11 @@ def agreement_of(masks: np.ndarray, logits: keras.Model, samples: Samples) -> Ag
         images=len(samples.checked),
         held_out=samples.held_out if samples.calibration else None,
     )
+
+
+def _mask(output: np.ndarray) -> np.ndarray:
+    """Return the class ids (h, w) of a network's output."""
+    return output if output.ndim == 2 else output.argmax(axis=-1)
 
 
 def sure_agreement(masks: np.ndarray, logits: np.ndarray) -> float:

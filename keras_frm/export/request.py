@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 from keras_frm.export.head import check_output
-from keras_frm.quantization.freeze import is_quantization_aware
-from keras_frm.targets import Target
+from keras_frm.quantization.freeze import scheme_of
+from keras_frm.targets import Target, target_of_scheme
 
 # A file that computes what its training graph computed differs by round-off only, or by
 # the rounding of a runtime without XNNPACK.
@@ -62,7 +62,8 @@ def checked_request(
     Raises:
         ValueError: Arguments contradict each other, the model or the target.
     """
-    path, trained = Path(path), is_quantization_aware(model)
+    path, scheme = Path(path), scheme_of(model)
+    trained = scheme is not None
     ending, precision = f".{target.format}", target.precision
     if path.suffix != ending:
         raise ValueError(f"The file's name must end in {ending}, not '{path.name}'.")
@@ -71,6 +72,17 @@ def checked_request(
         raise ValueError(
             f"The model was trained for int8, so precision='{precision}' cannot be had "
             "of it; export the float model."
+        )
+    if trained and target.scheme != scheme:
+        made_for = target_of_scheme(scheme).format
+        raise ValueError(
+            f"The model was trained with scheme='{scheme}', for .{made_for} files; an "
+            f"{ending} file needs scheme='{target.scheme}'."
+        )
+    if target.scheme and not (target.calibrated or trained):
+        raise ValueError(
+            f"precision='{precision}' of an {ending} file takes a model of "
+            f"quantize_aware(..., scheme='{target.scheme}'), trained or not."
         )
     if target.calibrated and not trained and representative_data is None:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Reading and rewriting Functional models, for passes over graphs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -127,3 +127,29 @@ def unchanged(x):
 def tensors_in(structure) -> list:
     """Return the KerasTensors in nested arguments, in order."""
     return [t for t in keras.tree.flatten(structure) if keras.utils.is_keras_tensor(t)]
+
+
+def map_tensors(function: Callable, args, kwargs) -> tuple:
+    """Apply a function of (position, tensor) to the KerasTensors among arguments.
+
+    Returns:
+        The arguments, positional and by name.
+
+    Example:
+    >>> x = keras.Input((4,))
+    >>> map_tensors(lambda position, x: position, (x, 5, [x]), {})
+    ((0, 5, [1]), {})
+    """
+    mapped = iter(
+        function(position, tensor)
+        for position, tensor in enumerate(tensors_in((args, kwargs)))
+    )
+    return keras.tree.map_structure(
+        lambda x: next(mapped) if keras.utils.is_keras_tensor(x) else x, (args, kwargs)
+    )
+
+
+def in_turn(functions: Sequence[Callable]) -> Callable:
+    """Return what calls one function after the other, as a shared layer is called."""
+    remaining = iter(functions)
+    return lambda *args, **kwargs: next(remaining)(*args, **kwargs)

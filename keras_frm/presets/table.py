@@ -82,7 +82,7 @@ register_preset(
         labels=CITYSCAPES,
         crop=(192, 384),
         batch_size=8,
-        epochs=12,
+        epochs=10,
         colour_jitter=0.2,
         recipe=dataclasses.replace(
             _SMALL,

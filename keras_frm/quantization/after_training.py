@@ -9,6 +9,7 @@ from keras_frm.graph.graph import Graph
 from keras_frm.quantization.calibrate import calibrate, check_weights
 from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
 from keras_frm.quantization.fake_quantize import fake_quantize
+from keras_frm.quantization.kept_float import check_names
 from keras_frm.quantization.plan import Plan
 from keras_frm.targets import Target, rewrite
 
@@ -54,6 +55,6 @@ def quantize_after_training(
             finite, or the images do not fit.
     """
     plan = Plan(Graph(graph), keep_float, integer_only)
-    plan.check_names()
+    check_names(plan.graph, plan.keep_float)
     check_weights(graph)
     return fake_quantize(graph, plan, calibrate(graph, plan, images, progress))

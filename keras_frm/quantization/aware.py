@@ -15,6 +15,7 @@ from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.quantization.calibrate import check_weights
 from keras_frm.quantization.freeze import is_quantized
 from keras_frm.quantization.kept_float import check_kept_float
+from keras_frm.quantization.qdq.graph import qdq_graph
 from keras_frm.quantization.trainable_graph import (
     CALIBRATION_IMAGES,
     read_besides,
@@ -31,6 +32,7 @@ def quantize_aware(
     input_shape: tuple[int, int] | tuple[int, int, int] | None = None,
     scheme: str = "litert",
     keep_float: Sequence[str] = (),
+    float_depthwise: bool = False,
     freeze_after: int | None = None,
     teacher: keras.Model | None = None,
     distillation_weight: float = 1.0,
@@ -46,6 +48,9 @@ def quantize_aware(
     In inference the model computes the numbers of its file, bit by bit as XNNPACK
     runs it, up to the attention's round-off.
 
+    Of scheme "tensorrt", convolutions round what they take and their kernels, and
+    nothing else is rounded or rewritten: see `keras_frm.quantization.qdq.plan`.
+
     Args:
         model: A trained `SegmentationModel`, or a built Functional model from an image
             in [0, 255].
@@ -54,8 +59,10 @@ def quantize_aware(
             first 100 are used.
         input_shape: Height and width (and channels) to train and export at; None
             takes the model's, if it has a fixed size.
-        scheme: "litert", or "tensorrt" for ranges with zero in the middle.
+        scheme: "litert" for TFLite files, "tensorrt" for ONNX files.
         keep_float: Names of operations to leave in float; `*` stands for anything.
+        float_depthwise: Whether depthwise convolutions stay float, which some versions
+            of TensorRT have no int8 kernel for. With scheme "tensorrt" only.
         freeze_after: Training steps after which the ranges stay; None for never.
         teacher: A float model whose class probabilities are to be learnt too. For a
             `SegmentationModel` only.
@@ -88,6 +95,11 @@ def quantize_aware(
     _check_model(model)
     shape = _input_shape(model, input_shape)
     _check_steps(freeze_after)
+    if float_depthwise and scheme != "tensorrt":
+        raise ValueError(
+            "float_depthwise goes with scheme='tensorrt'; name the convolutions in "
+            "keep_float."
+        )
     if teacher is not None:
         _check_teacher(teacher, model, shape, distillation_weight)
     if representative_data is None:
@@ -103,17 +115,17 @@ def quantize_aware(
             "0 everywhere. Give the background a class of its own."
         )
     check_weights(graph)
-    if target.format == "tflite":
+    options = {
+        "unchanged": read_besides(model),
+        "keep_float": keep_float,
+        "freeze_after": freeze_after,
+        "progress": progress,
+    }
+    if scheme == "tensorrt":
+        network = qdq_graph(graph, images, float_depthwise=float_depthwise, **options)
+    else:
         check_kept_float(graph, keep_float)
-    network = trainable_graph(
-        graph,
-        images,
-        unchanged=read_besides(model),
-        keep_float=keep_float,
-        symmetric=target.symmetric,
-        freeze_after=freeze_after,
-        progress=progress,
-    )
+        network = trainable_graph(graph, images, **options)
     if not isinstance(model, SegmentationModel):
         return network
     return QuantizedSegmentationModel.of(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from keras_frm.graph.graph import Call, rebuild, tensors_in
+from keras_frm.graph.graph import Call, in_turn, map_tensors, rebuild
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
 from keras_frm.quantization.plan import Plan
@@ -75,17 +75,11 @@ def insert_fake_quant(
             new = _FloatCall(operation, call, plan, boundary)
         rewritten.setdefault(call.operation, []).append(new)
     changed = {
-        operation: _in_turn(functions)
+        operation: in_turn(functions)
         for operation, functions in rewritten.items()
         if any(function is not operation for function in functions)
     }
     return rebuild(model, changed)
-
-
-def _in_turn(functions):
-    """Return what calls one function after the other, as a shared layer is called."""
-    remaining = iter(functions)
-    return lambda *args, **kwargs: next(remaining)(*args, **kwargs)
 
 
 class _IntegerCall:
@@ -108,7 +102,7 @@ class _IntegerCall:
         self.has_range = plan.range_name(self.result) is not None
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _map_tensors(self._enter, args, kwargs)
+        args, kwargs = map_tensors(self._enter, args, kwargs)
         result = self.operation(*args, **kwargs)
         return self.fake_quant(result, self.result) if self.has_range else result
 
@@ -136,19 +130,8 @@ class _FloatCall:
         }
 
     def __call__(self, *args, **kwargs):
-        args, kwargs = _map_tensors(self._leave, args, kwargs)
+        args, kwargs = map_tensors(self._leave, args, kwargs)
         return self.operation(*args, **kwargs)
 
     def _leave(self, position, x):
         return self.boundaries[position](x) if position in self.boundaries else x
-
-
-def _map_tensors(function, args, kwargs):
-    """Apply a function of (position, tensor) to the tensors among arguments."""
-    mapped = iter(
-        function(position, tensor)
-        for position, tensor in enumerate(tensors_in((args, kwargs)))
-    )
-    return keras.tree.map_structure(
-        lambda x: next(mapped) if keras.utils.is_keras_tensor(x) else x, (args, kwargs)
-    )

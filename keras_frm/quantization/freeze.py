@@ -9,6 +9,10 @@ from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
 from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.layers.quantize import Quantize
+from keras_frm.quantization.layers.quantize_dequantize import (
+    QuantizeDequantize,
+    WeightQuantizedConvolution,
+)
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
 from keras_frm.quantization.layers.quantized_layer_norm import QuantizedLayerNorm
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
@@ -19,17 +23,23 @@ from keras_frm.quantization.layers.quantized_pooling import (
 from keras_frm.quantization.layers.quantized_resize import QuantizedResize
 
 
-def is_quantization_aware(model: keras.Model) -> bool:
-    """Return whether a model, or one inside it, was made by `quantize_aware`."""
+def scheme_of(model: keras.Model) -> str | None:
+    """Return the scheme by which `quantize_aware` made a model, or one inside it.
+
+    None is for a model that it did not make.
+    """
     network = getattr(model, "network", model)
-    kinds = (QuantizedConvolution, MovingAverageFakeQuant, FakeQuant)
-    return any(isinstance(layer, kinds) for layer in all_layers(network))
+    kinds = {type(layer) for layer in all_layers(network)}
+    if kinds & {WeightQuantizedConvolution, QuantizeDequantize}:
+        return "tensorrt"
+    litert = {QuantizedConvolution, MovingAverageFakeQuant, FakeQuant}
+    return "litert" if kinds & litert else None
 
 
 def is_quantized(model: keras.Model) -> bool:
     """Return whether a model is quantised already, this package's way or Keras' own."""
     layers = all_layers(model)
-    return is_quantization_aware(model) or any(x.quantization_mode for x in layers)
+    return scheme_of(model) is not None or any(x.quantization_mode for x in layers)
 
 
 def freeze(model: keras.Model) -> keras.Model:
@@ -88,7 +98,6 @@ class _FrozenRange:
 
     def __init__(self, layer: FakeQuant):
         self.ends = [float(end) for end in layer.ends()]
-        self.symmetric = layer.symmetric
         self.grid = tuple(float(number) for number in layer.grid())
         self.by_name: dict[
             str, FakeQuant
@@ -102,8 +111,7 @@ class _FrozenRange:
             maker, _ = maker_of(taken[0])
         name = f"{maker.name}.range"
         if name not in self.by_name:
-            options = {"symmetric": self.symmetric, "name": name}
-            self.by_name[name] = FakeQuant(*self.ends, **options)
+            self.by_name[name] = FakeQuant(*self.ends, name=name)
         return self.by_name[name](x)
 
 
@@ -165,4 +173,6 @@ _FLOAT = _PLAIN | {
     MovingAverageFakeQuant: _no_range,
     QuantizedConvolution: _float_layer,
     QuantizedLayerNorm: _float_layer,
+    QuantizeDequantize: _no_range,
+    WeightQuantizedConvolution: _float_layer,
 }

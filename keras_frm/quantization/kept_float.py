@@ -1,5 +1,6 @@
-"""What stays float by the user's wish must have an operation in the file."""
+"""What stays float by the user's wish: names that exist, operations a file has."""
 
+import difflib
 import fnmatch
 from collections.abc import Sequence
 
@@ -12,6 +13,22 @@ from keras_frm.graph.graph import Graph
 def is_kept_float(operation, keep_float: Sequence[str]) -> bool:
     """Return whether an operation's name fits one of the names to keep float."""
     return any(fnmatch.fnmatch(operation.name, pattern) for pattern in keep_float)
+
+
+def check_names(graph: Graph, keep_float: Sequence[str]) -> None:
+    """Refuse names to keep float that no operation has.
+
+    Raises:
+        ValueError: There is one; the message says which names are near.
+    """
+    names = [call.operation.name for call in graph.calls]
+    for pattern in keep_float:
+        if not fnmatch.filter(names, pattern):
+            near = difflib.get_close_matches(pattern, names, cutoff=0.0)
+            raise ValueError(
+                f"keep_float: no operation is named '{pattern}'. The nearest "
+                f"names are: {', '.join(near)}."
+            )
 
 
 def check_kept_float(graph: keras.Model, keep_float: Sequence[str]) -> None:

@@ -1,7 +1,5 @@
 """Which tensors of a graph hold integers in an int8 file, and which share a range."""
 
-import difflib
-import fnmatch
 from collections.abc import Sequence
 
 from keras_frm.graph.graph import Call, Graph
@@ -125,21 +123,6 @@ class Plan:
         """Return the name of the operation that makes a tensor, or of the image."""
         maker = self.graph.maker(tensor)
         return IMAGE if maker is None else maker.operation.name
-
-    def check_names(self) -> None:
-        """Refuse names to keep float that no operation has.
-
-        Raises:
-            ValueError: There is one; the message says which names are near.
-        """
-        names = [call.operation.name for call in self.graph.calls]
-        for pattern in self.keep_float:
-            if not fnmatch.filter(names, pattern):
-                near = difflib.get_close_matches(pattern, names, cutoff=0.0)
-                raise ValueError(
-                    f"keep_float: no operation is named '{pattern}'. The nearest "
-                    f"names are: {', '.join(near)}."
-                )
 
     # Which ranges their tensors have.
 

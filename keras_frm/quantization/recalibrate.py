@@ -9,9 +9,11 @@ from keras_frm.graph.flatten import flatten, in_float32, plain_network
 from keras_frm.graph.graph import rebuild, unchanged
 from keras_frm.models.quantized_model import QuantizedSegmentationModel
 from keras_frm.models.segmentation_model import SegmentationModel
-from keras_frm.quantization.freeze import is_quantization_aware, without_fake_quant
+from keras_frm.quantization.freeze import scheme_of, without_fake_quant
 from keras_frm.quantization.layers.float_boundary import FloatBoundary
 from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
+from keras_frm.quantization.layers.trained_convolution import TrainedConvolution
+from keras_frm.quantization.qdq.graph import qdq_graph
 from keras_frm.quantization.trainable_graph import (
     CALIBRATION_IMAGES,
     read_besides,
@@ -57,7 +59,8 @@ def recalibrate(
     >>> bool(after > 100 * before)
     True
     """
-    if not is_quantization_aware(model):
+    scheme = scheme_of(model)
+    if scheme is None:
         raise ValueError(
             f"Model '{model.name}' does not round; it takes keras_frm.quantize_aware."
         )
@@ -66,15 +69,20 @@ def recalibrate(
     ranges = [
         layer for layer in network.layers if isinstance(layer, MovingAverageFakeQuant)
     ]
-    new = trainable_graph(
-        _without_quantization(network, shape),
-        images_of(representative_data, shape[:2], CALIBRATION_IMAGES),
-        unchanged=read_besides(model),
-        keep_float=keep_float,
-        symmetric=any(layer.symmetric for layer in ranges),
-        freeze_after=ranges[0].freeze_after if ranges else None,
-        progress=progress,
-    )
+    graph = _without_quantization(network, shape)
+    images = images_of(representative_data, shape[:2], CALIBRATION_IMAGES)
+    options = {
+        "unchanged": read_besides(model),
+        "keep_float": keep_float,
+        "freeze_after": ranges[0].freeze_after if ranges else None,
+        "progress": progress,
+    }
+    if scheme == "tensorrt":
+        kernels = [x for x in network.layers if isinstance(x, TrainedConvolution)]
+        float_depthwise = not any(layer.depthwise for layer in kernels)
+        new = qdq_graph(graph, images, float_depthwise=float_depthwise, **options)
+    else:
+        new = trainable_graph(graph, images, **options)
     if not isinstance(model, SegmentationModel):
         return new
     distillation = {}

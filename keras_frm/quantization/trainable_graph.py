@@ -10,6 +10,7 @@ from keras_frm.quantization.calibrate import calibrate
 from keras_frm.quantization.cross_layer_equalization import equalize_cross_layer
 from keras_frm.quantization.fake_quantize import insert_fake_quant
 from keras_frm.quantization.integer_arithmetic import IntegerArithmetic
+from keras_frm.quantization.kept_float import check_names
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.moving_average import MovingAverageFakeQuant
 from keras_frm.quantization.plan import Plan
@@ -23,7 +24,6 @@ def trainable_graph(
     *,
     unchanged: Collection[str] = (),
     keep_float: Sequence[str] = (),
-    symmetric: bool = False,
     freeze_after: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> keras.Model:
@@ -34,7 +34,6 @@ def trainable_graph(
         images: Arrays (H, W, 3), RGB in [0, 255], at the graph's size.
         unchanged: Names of operations that must take the numbers they take now.
         keep_float: Names of operations to leave in float; `*` stands for anything.
-        symmetric: Whether zero is in the middle of every range.
         freeze_after: Training steps after which the ranges stay; None for never.
         progress: Called with the number of images done and None.
 
@@ -48,10 +47,10 @@ def trainable_graph(
     """
     graph = equalize_cross_layer(graph, images, unchanged)
     plan = Plan(Graph(graph), keep_float)
-    plan.check_names()
+    check_names(plan.graph, plan.keep_float)
     ranges = calibrate(graph, plan, images, progress)
     layers = {
-        name: _range_layer(name, ranges[name], plan, tensors, symmetric, freeze_after)
+        name: _range_layer(name, ranges[name], plan, tensors, freeze_after)
         for name, tensors in plan.tensors_by_range().items()
     }
     arithmetic = IntegerArithmetic(plan, layers)
@@ -67,11 +66,10 @@ def read_besides(model: keras.Model) -> list[str]:
     return [] if reader is None else [reader]
 
 
-def _range_layer(name, ends, plan, tensors, symmetric, freeze_after):
+def _range_layer(name, ends, plan, tensors, freeze_after):
     """Return the layer that rounds all tensors of one range."""
-    options = {"symmetric": symmetric, "name": f"{name}.range"}
-    if name in plan.fixed_ranges:
-        return FakeQuant(*ends, **options)
-    return MovingAverageFakeQuant(
-        *ends, members=len(tensors), freeze_after=freeze_after, **options
-    )
+    options = {"name": f"{name}.range"}
+    if name not in plan.fixed_ranges:
+        options |= {"members": len(tensors), "freeze_after": freeze_after}
+        return MovingAverageFakeQuant(*ends, **options)
+    return FakeQuant(*ends, **options)

@@ -43,19 +43,26 @@ class Segmenter:
     not tried again (see `keras_frm.runtime.trial`).
 
     Args:
-        path: A .tflite file: of this package, or another segmentation network with a
-            fixed input size and batch 1, whose classes then have numbers for names.
+        path: A .tflite or .onnx file: of this package, or another segmentation network
+            for one image, whose classes then have numbers for names. Or an .engine file
+            of `build_engine`, which is a program: open your own only.
             Or the name of weights that come with the package (`keras-frm weights`
             lists them), whose int8 file is taken; None for the default ones.
-        num_threads: Threads of the interpreter; None is all cores, at most four.
+        num_threads: Threads of the runtime; None is all cores, at most four.
         verify: False leaves out the process of its own, for files that are trusted;
             a damaged file can then crash this process or never return.
+        size: Height and width that the network sees, pixels, for an .onnx file that
+            leaves them open.
+        provider: What runs an .onnx file: ONNX Runtime on the processor ("cpu", the
+            default), by CUDA ("cuda") or by TensorRT ("tensorrt"); or OpenVINO
+            ("openvino").
 
     Raises:
         FileNotFoundError: There is no such file.
         DamagedWeightsError: A file of the package is not what was shipped.
         ModelFileError: The file is damaged or no segmentation network.
-        ImportError: No TFLite interpreter is installed.
+        ImportError: The runtime or the provider is not installed.
+        ValueError: An argument is wrong.
 
     Example:
         >>> segmenter = Segmenter("frm_int8.tflite")  # doctest: +SKIP
@@ -68,6 +75,8 @@ class Segmenter:
         *,
         num_threads: int | None = None,
         verify: bool = True,
+        size: tuple[int, int] | None = None,
+        provider: str | None = None,
     ):
         shipped = default_weights() if path is None else find_shipped(path)
         if shipped is not None:
@@ -76,14 +85,16 @@ class Segmenter:
         elif path is None:
             raise FileNotFoundError(
                 "No weights come with this version of keras_frm: give the path of a "
-                ".tflite file."
+                "model file."
             )
         self.path = Path(path)
         if num_threads is None:
             num_threads = min(_MAX_THREADS, os.cpu_count() or 1)
         if num_threads < 1:
             raise ValueError(f"num_threads must be 1 or more, not {num_threads}.")
-        self._network = open_network(self.path, num_threads, verify=verify)
+        self._network = open_network(
+            self.path, num_threads, verify=verify, size=size, provider=provider
+        )
         self._lock = threading.Lock()
 
     @property

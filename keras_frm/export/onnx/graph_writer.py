@@ -70,15 +70,23 @@ class GraphWriter:
         opset: Version of the operations.
         float_type: "float32" or "float16", what floating point constants are stored as
             and computed in.
+        open_batch: Whether the number of images is left open.
     """
 
-    def __init__(self, opset: int = 17, float_type: str = "float32"):
+    def __init__(
+        self,
+        opset: int = 17,
+        float_type: str = "float32",
+        open_batch: bool = False,
+    ):
         self.opset = opset
         self.float_type = np.dtype(float_type)
+        self.open_batch = open_batch
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[tuple, onnx.TensorProto] = {}
         self._names: dict[str, int] = {}
         self._other_layout: dict[str, str] = {}
+        self._padded: dict[str, tuple[Value, list[int]]] = {}
 
     def node(self, kind: str, inputs: Sequence[str], name: str, **attributes) -> str:
         """Add a node of one output and return the output's name.
@@ -96,7 +104,7 @@ class GraphWriter:
         return name
 
     def constant(self, array: np.ndarray, name: str) -> str:
-        """Add an array and return its name; equal arrays are stored once.
+        """Add an array, of floats in the type of the graph, and return its name.
 
         Raises:
             ValueError: A number is too large for float16.
@@ -106,12 +114,39 @@ class GraphWriter:
                 array = array.astype(self.float_type)
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} has numbers that float16 does not hold.")
+        return self.exact_constant(array, name)
+
+    def exact_constant(self, array: np.ndarray, name: str) -> str:
+        """Add an array in its own dtype and return its name; equal ones are one."""
         array = np.ascontiguousarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
             tensor = numpy_helper.from_array(array, self._unique(name))
             self.constants[key] = tensor
         return self.constants[key].name
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a value another name, which nothing else may have."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [new if each == name else each for each in names]
+
+    def note_padding(self, name: str, value: Value, pads: list[int]) -> None:
+        """Remember that a value is another one with zeros around it."""
+        self._padded[name] = (value, pads)
+
+    def before_padding(self, value: Value) -> tuple[Value, list[int]]:
+        """Return a value without the zeros around it, and how many there are."""
+        return self._padded.get(value.name, (value, [0, 0, 0, 0]))
+
+    def used_nodes(self, output: str) -> list[onnx.NodeProto]:
+        """Return the nodes that an output needs, in their order."""
+        needed, kept = {output}, []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        return kept[::-1]
 
     def first(self, value: Value) -> str:
         """Return the name of a value with its channels after the batch."""

@@ -23,7 +23,10 @@ def _reshape(writer: GraphWriter, call: OnnxCall) -> Value:
     # Height and width become one axis, or two again: the channels stay where they are.
     stays = x.shape[0] == call.shape[0] and x.shape[-1] == call.shape[-1]
     first = x.first and stays and len(call.shape) > 2
-    shape = writer.constant(stored_shape(call.shape, first), f"{call.name}.shape")
+    sizes = stored_shape(call.shape, first)
+    if writer.open_batch:
+        sizes[0] = 0  # as many as come in
+    shape = writer.constant(sizes, f"{call.name}.shape")
     source = x.name if first else writer.last(x)
     return Value(writer.node("Reshape", [source, shape], call.name), call.shape, first)
 

@@ -1,5 +1,8 @@
 """How convolutions, pools, resizings and paddings are written as ONNX nodes."""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
@@ -40,21 +43,46 @@ def paddings(sizes, results, windows, strides, padding: str) -> list[int]:
 
 @emits("Conv2D", "DepthwiseConv2D", "LargeDepthwiseConv2D")
 def _convolution(writer: GraphWriter, call: OnnxCall) -> Value:
-    layer, x = call.operation, call.x
-    kernel = np.asarray(layer.kernel, np.float32)  # (h, w, I, O) or (h, w, C, m)
-    if type(layer).__name__ == "Conv2D":
-        kernel, groups = kernel.transpose(3, 2, 0, 1), layer.groups
+    layer = call.operation
+    kernel = np.asarray(layer.kernel, np.float32)
+    return convolution(writer, call, layer, kernel, writer.constant)
+
+
+def convolution(
+    writer: GraphWriter,
+    call: OnnxCall,
+    layer: keras.layers.Layer,
+    kernel: np.ndarray,
+    constant: Callable[[np.ndarray, str], str],
+) -> Value:
+    """Write a convolution.
+
+    Args:
+        writer: What collects the nodes.
+        call: The call of it, or of a layer around it.
+        layer: The convolution.
+        kernel: Its kernel, (h, w, C_in, C_out) or (h, w, C, multiplier).
+        constant: Writes the kernel as ONNX has it, (C_out, C_in / groups, h, w), under
+            a name, and returns the name of what the node takes.
+    """
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        height, width, groups, multiplier = kernel.shape
+        kernel = kernel.transpose(2, 3, 0, 1)  # (C, multiplier, h, w)
+        kernel = kernel.reshape(groups * multiplier, 1, height, width)
     else:
-        height, width, channels, multiplier = kernel.shape
-        kernel = kernel.transpose(2, 3, 0, 1)
-        kernel = kernel.reshape(channels * multiplier, 1, height, width)
-        groups = channels
+        kernel, groups = kernel.transpose(3, 2, 0, 1), layer.groups
+    x, pads = writer.before_padding(call.x)
     dilation, strides = _pair(layer.dilation_rate), _pair(layer.strides)
     windows = [
         (size - 1) * rate + 1
         for size, rate in zip(kernel.shape[2:], dilation, strict=True)
     ]
-    inputs = [writer.first(x), writer.constant(kernel, f"{call.name}.kernel")]
+    if layer.padding == "same":
+        x, pads = call.x, [0, 0, 0, 0]
+    own = paddings(
+        *(call.x.shape[1:3], call.shape[1:3], windows, strides, layer.padding)
+    )
+    inputs = [writer.first(x), constant(kernel, f"{call.name}.kernel")]
     if layer.use_bias:
         bias = np.asarray(layer.bias, np.float32)
         inputs.append(writer.constant(bias, f"{call.name}.bias"))
@@ -64,7 +92,7 @@ def _convolution(writer: GraphWriter, call: OnnxCall) -> Value:
         strides=strides,
         dilations=dilation,
         group=groups,
-        pads=paddings(x.shape[1:3], call.shape[1:3], windows, strides, layer.padding),
+        pads=[a + b for a, b in zip(pads, own, strict=True)],
     )
     return Value(name, call.shape, first=True)
 
@@ -148,13 +176,37 @@ def _aligned_upsampling(writer: GraphWriter, call: OnnxCall) -> Value:
 
 def _resized(writer, call, coordinates, **attributes):
     """Resize the first argument of a call to the size of its result."""
-    sizes = writer.constant(stored_shape(call.shape, first=True), "sizes")
+    inputs = [writer.first(call.x), ""]
+    if writer.open_batch:
+        sides = zip(call.x.shape[1:3], call.shape[1:3], strict=True)
+        scales = [1, 1, *(scale_between(*pair) for pair in sides)]
+        # In float32 whatever the graph computes in.
+        inputs.append(writer.exact_constant(np.array(scales, np.float32), "scales"))
+    else:
+        sizes = writer.constant(stored_shape(call.shape, first=True), "sizes")
+        inputs += ["", sizes]
     name = writer.node(
-        *("Resize", [writer.first(call.x), "", "", sizes], call.name),
+        *("Resize", inputs, call.name),
         coordinate_transformation_mode=coordinates,
         **attributes,
     )
     return Value(name, call.shape, first=True)
+
+
+def scale_between(size: int, result: int) -> np.float32:
+    """Return the factor that makes a size of another in any runtime.
+
+    They round a product down, some in float32 and some in float64.
+
+    Example:
+    >>> scale = scale_between(47, 187)
+    >>> int(np.float32(47) * scale), int(47 * float(scale))
+    (187, 187)
+    """
+    scale = np.float32(result / size)
+    while float(np.float32(size) * scale) < result or size * float(scale) < result:
+        scale = np.nextafter(scale, np.float32(np.inf))
+    return scale
 
 
 @emits("FlowWarp")
@@ -184,6 +236,8 @@ def _pad(writer: GraphWriter, call: OnnxCall) -> Value:
     operation, x = call.operation, call.x
     if type(operation).__name__ == "ZeroPadding2D":
         widths = [(0, 0), *operation.padding, (0, 0)]
+        (top, bottom), (left, right) = operation.padding
+        writer.note_padding(call.name, x, [top, left, bottom, right])
     else:
         widths = operation.pad_width
     widths = [widths[axis] for axis in x.order]

@@ -9,7 +9,6 @@ from keras_frm.backend import require_tensorflow
 from keras_frm.export.agreement import agreement_of, check_agreement
 from keras_frm.export.inference_graph import logits_graph
 from keras_frm.export.metadata import metadata_of
-from keras_frm.export.report import ExportReport
 from keras_frm.export.request import checked_request
 from keras_frm.export.samples import take_samples
 from keras_frm.export.tflite.checks import (
@@ -19,14 +18,15 @@ from keras_frm.export.tflite.checks import (
 )
 from keras_frm.export.tflite.convert import to_tflite
 from keras_frm.export.tflite.device_graph import device_graph
-from keras_frm.export.tflite.file_masks import file_masks
 from keras_frm.export.tflite.interface import with_interface
 from keras_frm.export.tflite.partitions import delegated_outputs, outside_delegate
+from keras_frm.export.tflite.report import TFLiteReport
 from keras_frm.files import write_bytes
 from keras_frm.graph.flatten import in_float32
 from keras_frm.labels import LabelSet
-from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.file_metadata import attach
+from keras_frm.runtime.backends.litert import open_network
+from keras_frm.runtime.backends.network import NetworkOptions
+from keras_frm.runtime.tflite.metadata_zip import attach
 from keras_frm.targets import target_of
 
 
@@ -45,7 +45,7 @@ def export_tflite(
     min_agreement: float | None = None,
     provenance: dict[str, str] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
-) -> ExportReport:
+) -> TFLiteReport:
     """Export a trained model as a TFLite / LiteRT file that has passed its checks.
 
     The file gets its name only after its operations, its shapes and its masks have
@@ -121,18 +121,18 @@ def export_tflite(
     check_operations(content)
     if not request.target.keeps_float:
         check_integers(content)
-    interpreter = load_interpreter(content, 2)
-    masks = file_masks(interpreter, samples.checked)
-    agreement = agreement_of(masks, logits, samples)
+    options = NetworkOptions(num_threads=2, verify=False)
+    network = open_network(content, options)
+    agreement = agreement_of(network, logits, samples)
     check_agreement(agreement, request)
 
     write_bytes(request.path, content)
-    return _report(content, interpreter, request, agreement)
+    return _report(content, network.interpreter, request, agreement)
 
 
 def _report(content, interpreter, request, agreement):
     """Return the report of a file that passed."""
-    return ExportReport(
+    return TFLiteReport(
         path=request.path,
         size=len(content),
         precision=request.target.precision,

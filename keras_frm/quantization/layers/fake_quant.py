@@ -13,8 +13,6 @@ class FakeQuant(keras.layers.Layer):
     Args:
         minimum: Smallest number of the range; widened to 0 if above it.
         maximum: Largest number of the range; widened to 0 if below it.
-        symmetric: Whether the range is widened to have zero in its middle, as engines
-            without zero points need it; it has 255 numbers then.
 
     Call arguments:
         x: (B, ..., C), floating point.
@@ -33,21 +31,15 @@ class FakeQuant(keras.layers.Layer):
     [[0.0, 0.10000000149011612, 0.5, 2.549999952316284]]
     """
 
-    def __init__(
-        self, minimum: float, maximum: float, symmetric: bool = False, **kwargs
-    ):
+    def __init__(self, minimum: float, maximum: float, **kwargs):
         super().__init__(**kwargs)
-        low, high = min(float(minimum), 0.0), max(float(maximum), 0.0)
-        if symmetric:
-            low, high = -max(-low, high), max(-low, high)
-        self.initial_range = (low, high)
-        self.symmetric = symmetric
+        self.initial_range = (min(float(minimum), 0.0), max(float(maximum), 0.0))
 
     def build(self, input_shape):
         # Once: an exported network has hundreds of ranges, and the operations of each
         # take their time to trace and to fold.
         with tf.init_scope():
-            grid = nudged_grid(*self.initial_range, self.symmetric)
+            grid = nudged_grid(*self.initial_range)
             self._grid = tuple(float(number) for number in grid)
         self.built = True
 
@@ -72,7 +64,7 @@ class FakeQuant(keras.layers.Layer):
         low, high, _ = grid or self.grid()
         x = tf.convert_to_tensor(x)
         y = tf.quantization.fake_quant_with_min_max_vars(
-            tf.cast(x, tf.float32), low, high, num_bits=8, narrow_range=self.symmetric
+            tf.cast(x, tf.float32), low, high, num_bits=8
         )
         return tf.cast(y, x.dtype)
 
@@ -87,5 +79,9 @@ class FakeQuant(keras.layers.Layer):
             **super().get_config(),
             "minimum": minimum,
             "maximum": maximum,
-            "symmetric": self.symmetric,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Older files have it; it is false in all that could be exported.
+        return cls(**{k: v for k, v in config.items() if k != "symmetric"})

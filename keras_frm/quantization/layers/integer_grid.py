@@ -2,20 +2,21 @@
 
 import tensorflow as tf
 
-_DROPPED_BITS = 12  # of float32's 24
+_FLOAT32_BITS = 24
 
 
-def round_mantissa(x):
-    """Round numbers to twelve significant bits.
+def round_mantissa(x, bits: int = 12):
+    """Round numbers to a few significant bits.
 
-    Products of two such numbers, and of one with an integer of eight bits, are exact
-    in float32. So a scale comes out the same wherever it is computed, from the ends
-    of a range or from the largest weight of a channel, in whatever order. It moves by
-    an eighth of a thousandth at most.
+    Products of two numbers of twelve bits, and of one with an integer of eight bits,
+    are exact in float32. So a scale comes out the same wherever it is computed, from
+    the ends of a range or from the largest weight of a channel, in whatever order. It
+    moves by an eighth of a thousandth at most.
 
     Args:
         x: Tensor. In float64, no way of computing it puts it on the other side of the
             middle of two results.
+        bits: How many.
 
     Returns:
         Float32 tensor; no gradient goes through.
@@ -24,13 +25,13 @@ def round_mantissa(x):
     >>> float(round_mantissa(1 / 3) * 255) / 255 == float(round_mantissa(1 / 3))
     True
     """
-    bits = tf.bitcast(tf.cast(x, tf.float32), tf.int32)
-    half = 1 << _DROPPED_BITS - 1
-    bits = tf.bitwise.bitwise_and(bits + half, -(1 << _DROPPED_BITS))
-    return tf.bitcast(bits, tf.float32)
+    dropped = _FLOAT32_BITS - bits
+    pattern = tf.bitcast(tf.cast(x, tf.float32), tf.int32) + (1 << dropped - 1)
+    pattern = tf.bitwise.bitwise_and(pattern, -(1 << dropped))
+    return tf.bitcast(pattern, tf.float32)
 
 
-def nudged_grid(low, high, symmetric: bool = False):
+def nudged_grid(low, high):
     """Return the grid of 8-bit numbers next to given ends of a range.
 
     Zero is one of the numbers, and their scale has twelve significant bits.
@@ -38,7 +39,6 @@ def nudged_grid(low, high, symmetric: bool = False):
     Args:
         low: Smallest number, a scalar, 0 or less.
         high: Largest number, a scalar, 0 or more.
-        symmetric: Whether zero is in the middle of 255 numbers, not one of 256.
 
     Returns:
         Smallest number, largest number and scale: scalar float32 tensors.
@@ -51,9 +51,6 @@ def nudged_grid(low, high, symmetric: bool = False):
     [-1.0, 1.55, 0.01]
     """
     low, high = tf.cast(low, tf.float64), tf.cast(high, tf.float64)
-    if symmetric:
-        scale = round_mantissa((high - low) / 254)
-        return -127 * scale, 127 * scale, scale
     scale = round_mantissa((high - low) / 255)
     below = tf.round(-low / tf.cast(scale, tf.float64))  # the integer of zero
     below = tf.cast(tf.clip_by_value(below, 0, 255), tf.float32)

@@ -19,7 +19,6 @@ class MovingAverageFakeQuant(FakeQuant):
     Args:
         minimum: Smallest number of the range at the start; widened to 0 if above it.
         maximum: Largest number of the range at the start; widened to 0 if below it.
-        symmetric: Whether zero is in the middle of the range.
         members: Number of tensors that share the range, which covers them all.
         freeze_after: Training steps after which the observer stops and the range stays;
             None for never.
@@ -49,12 +48,11 @@ class MovingAverageFakeQuant(FakeQuant):
         self,
         minimum: float,
         maximum: float,
-        symmetric: bool = False,
         members: int = 1,
         freeze_after: int | None = None,
         **kwargs,
     ):
-        super().__init__(minimum, maximum, symmetric, **kwargs)
+        super().__init__(minimum, maximum, **kwargs)
         self.members = members
         self.freeze_after = freeze_after
 
@@ -73,8 +71,8 @@ class MovingAverageFakeQuant(FakeQuant):
         self._quantizer = tfmot_quantizers().MovingAverageQuantizer(
             num_bits=8,
             per_axis=True,  # an axis of members
-            symmetric=self.symmetric,
-            narrow_range=self.symmetric,
+            symmetric=False,
+            narrow_range=False,
         )
         self.built = True
 
@@ -92,7 +90,7 @@ class MovingAverageFakeQuant(FakeQuant):
         return tf.reduce_min(self.minima.value), tf.reduce_max(self.maxima.value)
 
     def grid(self):
-        return nudged_grid(*self.ends(), self.symmetric)
+        return nudged_grid(*self.ends())
 
     def call(self, x, grid=None, member=0, only_grid=False, training=False):
         if training and self.trainable and not only_grid:

@@ -1,16 +1,15 @@
 """A convolution that computes with integers, as an int8 file does."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_frm.graph.layer_like import layer_like
 from keras_frm.quantization.layers.integer_grid import rescale_and_round, round_mantissa
-from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
+from keras_frm.quantization.layers.trained_convolution import TrainedConvolution
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class QuantizedConvolution(keras.layers.Wrapper):
+class QuantizedConvolution(TrainedConvolution):
     """Run a convolution or a Dense layer on integers, and train its float weights.
 
     Input, kernel and bias are integers times their scales, their sums are requantised
@@ -43,47 +42,8 @@ class QuantizedConvolution(keras.layers.Wrapper):
     [[0.019999999552965164], [0.6399999856948853]]
     """
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs):
-        super().__init__(layer, **kwargs)
-        self.depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        self.fake_quant = KernelFakeQuant(depthwise=self.depthwise, name="fake_quant")
-
-    @classmethod
-    def of(cls, layer: keras.layers.Layer) -> "QuantizedConvolution":
-        """Return a layer for training on from a built one, which it copies.
-
-        The trained kernel has the size of a fresh one (He et al., 2015), and `gain`
-        brings it back. Folding puts normalisations and layer scales into kernels,
-        which can leave them a hundred times smaller: at the network's own learning
-        rates, the first steps would overwrite them.
-
-        Args:
-            layer: A layer with weights.
-        """
-        copy = layer_like(layer, layer.get_weights())
-        new = cls(copy, name=layer.name)
-        new.build(layer.get_build_config()["input_shape"])
-        kernel, *bias = layer.get_weights()
-        by_channel = kernel.reshape(-1, new.gain.shape[0])  # (taps, C_out)
-        size = np.sqrt(np.square(by_channel, dtype=float).mean(axis=0))  # (C_out,)
-        gain = np.where(size > 0, size / np.sqrt(2 / len(by_channel)), 1.0)
-        new.gain.assign(gain)
-        by_channel = by_channel / gain
-        copy.set_weights([by_channel.reshape(kernel.shape), *(b / gain for b in bias)])
-        return new
-
     def build(self, x_shape, input_scale_shape=None, output_scale_shape=None):
         super().build(x_shape)
-        *_, inputs, outputs = shape = self.layer.kernel.shape
-        self.fake_quant.build(shape)
-        self.gain = self.add_weight(
-            shape=(inputs * outputs if self.depthwise else outputs,),
-            initializer="ones",
-            trainable=False,
-            dtype="float32",
-            autocast=False,
-            name="gain",
-        )
 
     def call(self, x, input_scale, output_scale):
         input_scale = ops.cast(input_scale, "float32")
@@ -109,15 +69,9 @@ class QuantizedConvolution(keras.layers.Wrapper):
             suffix: What its name has at the end.
         """
         kernel, bias, sum_scale = self._integers(input_scale)
-        kernel_scale = self._by_kernel(sum_scale / input_scale)
+        kernel_scale = self.by_kernel(sum_scale / input_scale)
         weights = [kernel * kernel_scale, *(b * sum_scale for b in bias)]
         return layer_like(self.layer, weights, name=self.layer.name + suffix)
-
-    def float_layer(self) -> keras.layers.Layer:
-        """Return a plain layer with the weights that are trained."""
-        kernel, *bias = self.layer.weights
-        gain = self._by_kernel(self.gain)
-        return layer_like(self.layer, [kernel * gain, *(b * self.gain for b in bias)])
 
     def _integers(self, input_scale):
         """Return kernel, biases (none or one), and the scale of their sums.
@@ -134,11 +88,6 @@ class QuantizedConvolution(keras.layers.Wrapper):
             rescale_and_round(ops.cast(b, "float64"), per_unit, 1.0) for b in bias
         ]
         biases = [ops.cast(b, "float32") for b in biases]
-        multiplier = self._by_kernel(self.gain / kernel_scale)
+        multiplier = self.by_kernel(self.gain / kernel_scale)
         kernel = rescale_and_round(self.fake_quant(kernel), multiplier, 1.0)
         return kernel, biases, sum_scale
-
-    def _by_kernel(self, channels):
-        """Return (C_out,) numbers in the shape of the kernel's last axes."""
-        *_, inputs, outputs = self.layer.kernel.shape
-        return ops.reshape(channels, (inputs, outputs) if self.depthwise else (-1,))

@@ -5,8 +5,9 @@ from types import ModuleType
 
 import numpy as np
 
-from keras_frm.runtime import file_metadata
-from keras_frm.runtime.backends.tensors import read_input, read_output
+from keras_frm.runtime.backends.network import NetworkOptions
+from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.runtime.tflite.check import check_tflite
 from keras_frm.runtime.trial import try_apart
 
@@ -23,29 +24,34 @@ class TFLiteNetwork:
 
     Args:
         content: The file.
-        num_threads: Threads of the interpreter.
-        verify: Whether the file runs in a process of its own first.
+        options: How it is opened.
+
+    Attributes:
+        interpreter: An interpreter of the file with allocated tensors.
     """
 
-    def __init__(self, content: bytes, num_threads: int, verify: bool):
+    def __init__(self, content: bytes, options: NetworkOptions):
         self.runtime = runtime_name()
-        self._interpreter = open_tflite(content, num_threads, verify=verify)
-        self.metadata = file_metadata.read(content)
-        self._input = read_input(self._interpreter, self.metadata)
-        self._output = read_output(self._interpreter, self.metadata)
+        self.interpreter = open_tflite(
+            content, options.num_threads, verify=options.verify
+        )
+        self.metadata = metadata_zip.read(content)
+        taken = _details(self.interpreter.get_input_details())
+        given = _details(self.interpreter.get_output_details())
+        self._input = read_input(taken, self.metadata, options.size)
+        self._output = read_output(given, self.metadata, self._input.channels_first)
         self.input_size = self._input.size
         self.labels = self._output.labels
         self.output = self._output.kind
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        batch = self._input.prepare(image)  # (1, H, W, 3)
-        self._interpreter.set_tensor(self._input.index, batch)
-        self._interpreter.invoke()
-        output = self._interpreter.get_tensor(self._output.index)  # a copy
+        self.interpreter.set_tensor(self._input.key, self._input.prepare(image))
+        self.interpreter.invoke()
+        output = self.interpreter.get_tensor(self._output.key)  # a copy
         return self._output.decode(output)
 
     def invoke(self) -> None:
-        self._interpreter.invoke()
+        self.interpreter.invoke()
 
 
 open_network = TFLiteNetwork
@@ -134,6 +140,21 @@ def runtime_name() -> str:
     True
     """
     return _runtime()[0]
+
+
+def _details(entries) -> list[TensorDetails]:
+    """Return what an interpreter says of its inputs or outputs."""
+    return [
+        TensorDetails(
+            int(entry["index"]),
+            tuple(int(side) for side in entry["shape"]),
+            np.dtype(entry["dtype"]).name,
+            # The scale of plain numbers is 0.
+            float(entry["quantization"][0]) or 1.0,
+            int(entry["quantization"][1]),
+        )
+        for entry in entries
+    ]
 
 
 def _check_shapes(content: bytes) -> None:

@@ -3,18 +3,48 @@
 import importlib
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from keras_frm.errors import ArgumentError
 from keras_frm.labels import LabelSet
 from keras_frm.runtime.errors import ModelFileError
 from keras_frm.runtime.file_metadata import FileMetadata
 
-# File ending -> module with `open_network(content, num_threads, verify)`, which raises
-# ValueError or RuntimeError for what it cannot run.
-_BACKENDS = {".tflite": "keras_frm.runtime.backends.litert"}
+# File ending -> provider -> module with `open_network(content, NetworkOptions)`, which
+# raises ValueError or RuntimeError for what it cannot run. The first is the default.
+_ONNX_RUNTIME = "keras_frm.runtime.backends.onnx_runtime"
+_BACKENDS = {
+    ".tflite": {"cpu": "keras_frm.runtime.backends.litert"},
+    ".onnx": {
+        "cpu": _ONNX_RUNTIME,
+        "cuda": _ONNX_RUNTIME,
+        "tensorrt": _ONNX_RUNTIME,
+        "openvino": "keras_frm.runtime.backends.openvino",
+    },
+    ".engine": {"cuda": "keras_frm.runtime.backends.tensorrt"},
+}
+MODEL_ENDINGS = tuple(_BACKENDS)
 _MAX_FILE_BYTES = 2**31 - 1
+
+
+class NetworkOptions(NamedTuple):
+    """How a model file is opened.
+
+    Args:
+        num_threads: Threads of the runtime.
+        verify: Whether the file runs in a process of its own first.
+        size: Height and width to take where the file leaves them open.
+        provider: What runs it, see `Segmenter`.
+        path: The file, for what lies beside it.
+    """
+
+    num_threads: int
+    verify: bool = True
+    size: tuple[int, int] | None = None
+    provider: str = "cpu"
+    path: Path = Path()
 
 
 class Network(Protocol):
@@ -49,7 +79,12 @@ class Network(Protocol):
 
 
 def open_network(
-    path: str | os.PathLike, num_threads: int, *, verify: bool = True
+    path: str | os.PathLike,
+    num_threads: int,
+    *,
+    verify: bool = True,
+    size: tuple[int, int] | None = None,
+    provider: str | None = None,
 ) -> Network:
     """Open a model file with the backend of its ending.
 
@@ -57,10 +92,14 @@ def open_network(
         path: The file.
         num_threads: Threads of the runtime.
         verify: Whether the file runs in a process of its own first.
+        size: Height and width to take where the file leaves them open.
+        provider: What runs it, see `Segmenter`; None takes the first of its ending.
 
     Raises:
         FileNotFoundError: There is no such file.
         ModelFileError: It is damaged, of unknown kind, or no segmentation network.
+        ArgumentError: It needs a `size`.
+        ValueError: Nothing of the provider's name runs such files.
         ImportError: No runtime for it is installed.
 
     Example:
@@ -71,15 +110,27 @@ def open_network(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no model file '{path}'.")
-    if path.suffix.lower() not in _BACKENDS:
+    ending = path.suffix.lower()
+    if ending not in _BACKENDS:
         raise ModelFileError(
             f"Cannot use model '{path}': its ending is none of {', '.join(_BACKENDS)}."
         )
+    backends = _BACKENDS[ending]
+    provider = next(iter(backends)) if provider is None else provider
+    if provider not in backends:
+        raise ValueError(
+            f"Nothing named '{provider}' runs {ending} files. Choose one of: "
+            f"{', '.join(backends)}"
+        )
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise ModelFileError(f"Model '{path}' is over 2 GB.")
-    backend = importlib.import_module(_BACKENDS[path.suffix.lower()])
+    backend = importlib.import_module(backends[provider])
+    options = NetworkOptions(num_threads, verify, size, provider, path)
     try:
-        return backend.open_network(path.read_bytes(), num_threads, verify)
+        return backend.open_network(path.read_bytes(), options)
+    except ArgumentError as error:
+        problem = f"Cannot use model '{path}': {error.problem}"
+        raise ArgumentError(problem, error.argument, error.remedy) from error
     except (ValueError, RuntimeError, MemoryError) as error:
         raise ModelFileError(f"Cannot use model '{path}': {one_line(error)}") from error
 

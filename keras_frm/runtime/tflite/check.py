@@ -5,8 +5,8 @@ flatbuffer is verified, and the order in which tensors are computed. What an ope
 makes of its inputs is left to the interpreter, in a process of its own.
 """
 
-from keras_frm.runtime import file_metadata
 from keras_frm.runtime.errors import ModelFileError
+from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.runtime.tflite.flatbuffer import FlatbufferError, require
 from keras_frm.runtime.tflite.model import Graph, Operator, read_graph
 
@@ -61,8 +61,8 @@ def check_tflite(content: bytes) -> None:
     keras_frm.runtime.errors.ModelFileError: it is no .tflite file
     """
     try:
-        size = file_metadata.flatbuffer_size(content)
-        unchanged = file_metadata.is_unchanged(content)
+        size = metadata_zip.flatbuffer_size(content)
+        unchanged = metadata_zip.is_unchanged(content)
     except ValueError as error:
         raise ModelFileError(str(error)) from error
     if content[4:8] != b"TFL3":

@@ -1,4 +1,4 @@
-"""A graph of primitive Keras operations as an ONNX model that computes in float."""
+"""A graph of primitive Keras operations as an ONNX model."""
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ from keras_frm import __version__
 from keras_frm.backend.private_hooks import calls_of
 
 # They register how operations are written.
+from keras_frm.export.onnx import quantized_operations as quantized_operations
 from keras_frm.export.onnx import shape_operations as shape_operations
 from keras_frm.export.onnx import spatial_operations as spatial_operations
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
@@ -16,8 +17,10 @@ from keras_frm.export.onnx.operations import EMITTERS, OnnxCall
 
 # Not above 19: the opset after that renamed what older parsers then take for another
 # mode of GridSample (NVIDIA/TensorRT#4646).
+# Before 19, QuantizeLinear takes no float16.
 OPSETS = {"float32": 17, "float16": 19}
 _IR_VERSIONS = {17: 8, 19: 9}
+INPUT = "image"
 
 _ELEMENT_TYPES = {
     "uint8": TensorProto.UINT8,
@@ -27,22 +30,30 @@ _ELEMENT_TYPES = {
 
 
 def to_onnx(
-    graph: keras.Model, input_dtype: str = "uint8", float_type: str = "float32"
+    graph: keras.Model,
+    *,
+    input_dtype: str = "uint8",
+    float_type: str = "float32",
+    output: str = "output",
+    batch: int | None = 1,
 ) -> onnx.ModelProto:
     """Write a graph as an ONNX model.
 
     Args:
-        graph: A Functional model of primitive operations and static size, such as
-            `flatten` and passes make it.
+        graph: A Functional model of primitive operations, static size and batch 1, such
+            as `flatten` and passes make it.
         input_dtype: "uint8" or "float32", what the image comes as, (B, H, W, 3).
         float_type: "float32" or "float16", what it computes in. LayerNormalization
             takes its means in float32 in any case.
+        output: Name of the output.
+        batch: 1, or None for any number of images.
 
     Returns:
-        A model of one input, "image", and one output, named as the last operation.
+        A model of one input, "image", and one output.
 
     Raises:
-        ValueError: There is no rule for an operation; the message names it.
+        ValueError: There is no rule for an operation, or it mixes images; the message
+            names it.
 
     Example:
     >>> image = keras.Input(batch_shape=(1, 8, 8, 3))
@@ -51,27 +62,29 @@ def to_onnx(
     >>> [node.op_type for node in model.graph.node]
     ['Cast', 'Transpose', 'Conv', 'Transpose']
     """
-    writer = GraphWriter(OPSETS[float_type], float_type)
-    (image,), (output,) = graph.inputs, graph.outputs
+    writer = GraphWriter(OPSETS[float_type], float_type, open_batch=batch is None)
+    (image,), (result,) = graph.inputs, graph.outputs
     shape = tuple(image.shape)
-    name = "image"
+    name = INPUT
     if input_dtype != float_type:
         to = _ELEMENT_TYPES[float_type]
-        name = writer.node("Cast", [name], "image_float", to=to)
+        name = writer.node("Cast", [name], f"{INPUT}_float", to=to)
     values = {id(image): Value(name, shape)}
     for operation, (args, kwargs), made in calls_of(graph):
         values[id(made[0])] = _emitted(writer, operation, args, kwargs, made, values)
-    result = writer.last(values[id(output)])
-    if output.dtype == "float32" != float_type:
-        result = writer.node(
-            "Cast", [result], f"{result}.float32", to=TensorProto.FLOAT
-        )
-    inputs = helper.make_tensor_value_info("image", _ELEMENT_TYPES[input_dtype], shape)
-    outputs = helper.make_tensor_value_info(
-        result, _ELEMENT_TYPES[output.dtype], tuple(output.shape)
-    )
+    name = writer.last(values[id(result)])
+    if result.dtype == "float32" != float_type:
+        name = writer.node("Cast", [name], f"{name}.float32", to=TensorProto.FLOAT)
+    writer.rename(name, output)
+    nodes = writer.used_nodes(output)
+    taken = {name for node in nodes for name in node.input}
+    constants = [each for each in writer.constants.values() if each.name in taken]
     proto = helper.make_graph(
-        writer.nodes, graph.name, [inputs], [outputs], list(writer.constants.values())
+        nodes,
+        graph.name,
+        [_described(INPUT, input_dtype, shape, batch)],
+        [_described(output, result.dtype, tuple(result.shape), batch)],
+        constants,
     )
     return helper.make_model(
         proto,
@@ -82,12 +95,23 @@ def to_onnx(
     )
 
 
+def _described(name, dtype, shape, batch):
+    """Return what the model says of its input or output."""
+    shape = (batch or "batch", *shape[1:])
+    return helper.make_tensor_value_info(name, _ELEMENT_TYPES[dtype], shape)
+
+
 def _emitted(writer, operation, args, kwargs, made, values):
     kind = type(operation).__name__
     if kind not in EMITTERS:
         raise ValueError(
             f"{kind} '{operation.name}' has no rule in the export to ONNX. Use another "
             "layer in its place."
+        )
+    if writer.open_batch and made[0].shape[0] != 1:
+        raise ValueError(
+            f"{kind} '{operation.name}' mixes the images of a batch; export with "
+            "batch=1."
         )
     given = (*args, *(v for k, v in kwargs.items() if k not in ("training", "mask")))
     arguments = keras.tree.map_structure(lambda x: _value(x, values), given)

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from keras_frm.labels import CAMVID, CITYSCAPES, LabelSet
-from keras_frm.runtime.file_metadata import (
-    FileMetadata,
+from keras_frm.runtime.file_metadata import FileMetadata
+from keras_frm.runtime.tflite.metadata_zip import (
     attach,
     flatbuffer_size,
     is_unchanged,

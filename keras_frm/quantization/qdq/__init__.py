@@ -1,0 +1,1 @@
+"""Training for ONNX files with QuantizeLinear and DequantizeLinear nodes."""

@@ -1,0 +1,1 @@
+"""`.onnx` files of unknown origin, read without any library."""
