@@ -77,9 +77,9 @@ _FOR_INTEGERS = (
 _FOR_INTEGERS_ONLY = (*_FOR_INTEGERS, integer_layer_norm, integer_softmax)
 
 # Engines and ONNX Runtime take large depthwise convolutions and GELU as they are.
-_FOR_ONNX = (*_TO_PRIMITIVES, fold_rescaling, *_FOLDS)
+_FOR_ONNX = (*_TO_PRIMITIVES, fold_rescaling, *_FOLDS, integer_activations)
 # Of an image in [0, 255], a range with zero in its middle would lose a bit.
-_FOR_QDQ = (*_TO_PRIMITIVES, *_FOLDS)
+_FOR_QDQ = (*_TO_PRIMITIVES, *_FOLDS, integer_activations)
 
 _tflite = functools.partial(
     Target, format="tflite", conversion_passes=(native_depthwise,)

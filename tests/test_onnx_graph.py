@@ -115,6 +115,38 @@ NETWORKS = {
     "columns": lambda x: layers.Permute((2, 1, 3))(layers.Conv2D(2, 1)(x)),
     "attention": attention,
     "adaptive": adaptive,
+    "one axis": lambda x: layers.Reshape((13, 1, 36))(
+        layers.Conv1D(2, 3, padding="same")(ops.reshape(x, (1, 13 * 18, 3)))
+    ),
+    "transposed": lambda x: layers.Conv2DTranspose(4, 3, 2, padding="same")(x),
+    "transposed, valid": lambda x: layers.Conv2DTranspose(4, (3, 2), (2, 3))(x),
+    "transposed, small kernel": lambda x: layers.Conv2DTranspose(
+        4, 2, 3, "same", use_bias=False
+    )(x),
+    "more activations": lambda x: ops.celu(
+        ops.selu(ops.softplus(ops.elu(layers.Conv2D(4, 1)(x), 0.7))), 0.6
+    ),
+    "slopes": lambda x: ops.softsign(ops.leaky_relu(layers.Conv2D(4, 1)(x), 0.3)),
+    "bounded": lambda x: layers.ReLU(max_value=0.8)(layers.Conv2D(4, 1)(x)),
+    "rms norm": lambda x: layers.RMSNormalization()(layers.Conv2D(6, 3)(x)),
+    "unit norm": lambda x: layers.UnitNormalization()(layers.Conv2D(6, 3)(x)),
+    "group norm": lambda x: layers.GroupNormalization(2)(layers.Conv2D(6, 3)(x)),
+    "plain group norm": lambda x: layers.GroupNormalization(3, scale=False)(
+        layers.Conv2D(6, 3)(x)
+    ),
+    "roots": lambda x: ops.rsqrt(1.0 + ops.exp(layers.Conv2D(4, 1)(x))),
+    "sums over axes": lambda x: ops.sum(layers.Conv2D(4, 1)(x), axis=(1, 3)),
+    "largest over axes": lambda x: (
+        layers.Conv2D(4, 1)(x) - ops.max(x, axis=-1, keepdims=True)
+    ),
+    "largest of all": lambda x: layers.Dense(3)(layers.GlobalMaxPooling2D()(x)),
+    "largest that stays": lambda x: layers.GlobalMaxPooling2D(keepdims=True)(
+        layers.Conv2D(2, 1)(x)
+    ),
+    "flat": lambda x: layers.Dense(2)(layers.Flatten()(layers.Conv2D(2, 3, 3)(x))),
+    "centre": lambda x: layers.CenterCrop(7, 9)(layers.Conv2D(2, 1)(x)),
+    "part": lambda x: layers.Conv2D(4, 1)(x)[:, 1:-2, ::3, 1:],
+    "one row": lambda x: layers.Conv2D(4, 1)(x)[:, 3, ..., 2:],
     "dropped": lambda x: layers.Dropout(0.5)(layers.Identity()(x)),
 }
 

@@ -76,7 +76,7 @@ def names_in_use():
     return {name for chain in chains for name in chain.split(".") if name}
 
 
-@pytest.mark.parametrize("wheel", sorted(WHEELS.glob("*.whl")), ids=lambda p: p.name[:30])
+@pytest.mark.parametrize("wheel", sorted(WHEELS.glob("*.whl")), ids=lambda p: p.name)
 def test_names_are_those_of_both_versions(wheel):
     """Of the oldest and the newest version; the bindings have no stubs to read."""
     with zipfile.ZipFile(wheel) as archive:

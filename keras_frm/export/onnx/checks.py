@@ -11,11 +11,11 @@ from keras_frm.export.report import ExportError
 
 # What TensorRT 10 has, of what the export writes.
 _ALLOWED = """
-Add ArgMax AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose
-DepthToSpace DequantizeLinear Div Elu Erf Exp Gemm GlobalAveragePool GlobalMaxPool
-GridSample LayerNormalization LeakyRelu MatMul Max MaxPool Min Mul Neg Pad Pow
-QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape Resize Selu
-Sigmoid Slice Softmax Softplus Softsign Sqrt Sub Tanh Transpose
+Add ArgMax AveragePool BatchNormalization Cast Celu Clip Concat Conv ConvTranspose
+DequantizeLinear Div Elu Erf Exp GlobalAveragePool GridSample InstanceNormalization
+LayerNormalization LeakyRelu MatMul Max MaxPool Min Mul Pad QuantizeLinear Reciprocal
+ReduceMax ReduceMean ReduceSum Relu Reshape Resize Selu Sigmoid Slice Softmax Softplus
+Softsign Sqrt Sub Tanh Transpose
 """
 ALLOWED_OPERATIONS = frozenset(_ALLOWED.split())
 # The opset after it renamed a mode of GridSample, which older parsers then misread.

@@ -135,9 +135,9 @@ class GraphWriter:
         """Remember that a value is another one with zeros around it."""
         self._padded[name] = (value, pads)
 
-    def before_padding(self, value: Value) -> tuple[Value, list[int]]:
-        """Return a value without the zeros around it, and how many there are."""
-        return self._padded.get(value.name, (value, [0, 0, 0, 0]))
+    def before_padding(self, value: Value) -> tuple[Value, list[int] | None]:
+        """Return a value without the zeros around it, and how many they are, if any."""
+        return self._padded.get(value.name, (value, None))
 
     def used_nodes(self, output: str) -> list[onnx.NodeProto]:
         """Return the nodes that an output needs, in their order."""

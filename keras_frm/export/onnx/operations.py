@@ -92,6 +92,32 @@ def by_channel(writer: GraphWriter, value: Value, array, name: str) -> str:
     return writer.constant(array, name)
 
 
+def reduced(
+    writer: GraphWriter,
+    kind: str,
+    source: str,
+    axes: list[int],
+    keeps: bool,
+    name: str,
+) -> str:
+    """Write a reduction, whose axes became an input with a later opset.
+
+    Args:
+        writer: What collects the nodes.
+        kind: Such as "ReduceMean".
+        source: Name of what is reduced.
+        axes: Its axes in the file.
+        keeps: Whether they stay, of size 1.
+        name: Name of the result.
+    """
+    inputs, attributes = [source], {"keepdims": int(keeps)}
+    if writer.opset < (13 if kind == "ReduceSum" else 18):
+        attributes["axes"] = axes
+    else:
+        inputs.append(writer.constant(np.array(axes, np.int64), f"{name}.axes"))
+    return writer.node(kind, inputs, name, **attributes)
+
+
 @emits("Rescaling")
 def _rescaling(writer: GraphWriter, call: OnnxCall) -> Value:
     layer, x, name = call.operation, call.x, call.x.name

@@ -85,23 +85,6 @@ def _dense(writer: GraphWriter, call: OnnxCall) -> Value:
     return Value(writer.node("Add", [y, bias], name), call.shape)
 
 
-@emits("Cropping2D")
-def _cropping(writer: GraphWriter, call: OnnxCall) -> Value:
-    x = call.x
-    bounds = [
-        (before, x.shape[axis] - after)
-        for axis, (before, after) in zip((1, 2), call.operation.cropping, strict=True)
-    ]
-    starts, ends = ([pair[end] for pair in bounds] for end in (0, 1))
-    axes = [x.stored_axis(axis) for axis in (1, 2)]
-    limits = [
-        writer.constant(np.array(numbers, np.int64), f"{call.name}.{text}")
-        for text, numbers in (("starts", starts), ("ends", ends), ("axes", axes))
-    ]
-    name = writer.node("Slice", [x.name, *limits], call.name)
-    return Value(name, call.shape, x.first)
-
-
 @emits("Identity", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout")
 @emits("AlphaDropout", "ActivityRegularization")
 def _unchanged(writer: GraphWriter, call: OnnxCall) -> Value:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
-from keras_frm.export.onnx.operations import OnnxCall, emits
+from keras_frm.export.onnx.operations import OnnxCall, emits, reduced
 from keras_frm.graph.passes.primitive_layers import is_plain_resize
 
 
@@ -41,7 +41,7 @@ def paddings(sizes, results, windows, strides, padding: str) -> list[int]:
 # === Convolutions ===
 
 
-@emits("Conv2D", "DepthwiseConv2D", "LargeDepthwiseConv2D")
+@emits("Conv1D", "Conv2D", "DepthwiseConv2D", "LargeDepthwiseConv2D")
 def _convolution(writer: GraphWriter, call: OnnxCall) -> Value:
     layer = call.operation
     kernel = np.asarray(layer.kernel, np.float32)
@@ -61,27 +61,30 @@ def convolution(
         writer: What collects the nodes.
         call: The call of it, or of a layer around it.
         layer: The convolution.
-        kernel: Its kernel, (h, w, C_in, C_out) or (h, w, C, multiplier).
+        kernel: Its kernel, (h, w, C_in, C_out), (w, C_in, C_out) or (h, w, C,
+            multiplier).
         constant: Writes the kernel as ONNX has it, (C_out, C_in / groups, h, w), under
             a name, and returns the name of what the node takes.
     """
+    rank = kernel.ndim - 2
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         height, width, groups, multiplier = kernel.shape
         kernel = kernel.transpose(2, 3, 0, 1)  # (C, multiplier, h, w)
         kernel = kernel.reshape(groups * multiplier, 1, height, width)
     else:
-        kernel, groups = kernel.transpose(3, 2, 0, 1), layer.groups
+        kernel, groups = np.moveaxis(kernel, (-1, -2), (0, 1)), layer.groups
     x, pads = writer.before_padding(call.x)
-    dilation, strides = _pair(layer.dilation_rate), _pair(layer.strides)
+    if layer.padding == "same":
+        x, pads = call.x, None
+    dilation, strides = _each(layer.dilation_rate, rank), _each(layer.strides, rank)
     windows = [
         (size - 1) * rate + 1
         for size, rate in zip(kernel.shape[2:], dilation, strict=True)
     ]
-    if layer.padding == "same":
-        x, pads = call.x, [0, 0, 0, 0]
     own = paddings(
-        *(call.x.shape[1:3], call.shape[1:3], windows, strides, layer.padding)
+        *(call.x.shape[1:-1], call.shape[1:-1], windows, strides, layer.padding)
     )
+    pads = pads or [0] * len(own)
     inputs = [writer.first(x), constant(kernel, f"{call.name}.kernel")]
     if layer.use_bias:
         bias = np.asarray(layer.bias, np.float32)
@@ -97,9 +100,41 @@ def convolution(
     return Value(name, call.shape, first=True)
 
 
-def _pair(sizes) -> list[int]:
-    """Return two integers of one or two."""
-    return [int(size) for size in np.broadcast_to(sizes, 2)]
+@emits("Conv2DTranspose")
+def _transposed_convolution(writer: GraphWriter, call: OnnxCall) -> Value:
+    layer, x = call.operation, call.x
+    kernel = np.asarray(layer.kernel, np.float32)  # (h, w, C_out, C_in)
+    kernel = kernel.transpose(3, 2, 0, 1)
+    strides, dilation = _each(layer.strides, 2), _each(layer.dilation_rate, 2)
+    windows = [
+        (size - 1) * rate + 1
+        for size, rate in zip(kernel.shape[2:], dilation, strict=True)
+    ]
+    # It is the gradient of a convolution from its result's size to its input's.
+    pads = paddings(*(call.shape[1:3], x.shape[1:3], windows, strides, layer.padding))
+    sizes = zip(x.shape[1:3], call.shape[1:3], windows, strides, strict=True)
+    beyond = [
+        result - ((size - 1) * stride + window - pads[axis] - pads[axis + 2])
+        for axis, (size, result, window, stride) in enumerate(sizes)
+    ]
+    inputs = [writer.first(x), writer.constant(kernel, f"{call.name}.kernel")]
+    if layer.use_bias:
+        bias = np.asarray(layer.bias, np.float32)
+        inputs.append(writer.constant(bias, f"{call.name}.bias"))
+    name = writer.node(
+        *("ConvTranspose", inputs, call.name),
+        kernel_shape=list(kernel.shape[2:]),
+        strides=strides,
+        dilations=dilation,
+        pads=pads,
+        output_padding=beyond,
+    )
+    return Value(name, call.shape, first=True)
+
+
+def _each(sizes, rank: int) -> list[int]:
+    """Return one integer for each axis of one or several."""
+    return [int(size) for size in np.broadcast_to(sizes, rank)]
 
 
 # === Pools and means ===
@@ -112,8 +147,8 @@ _POOLS |= {"MaxPool": "MaxPool", "MaxPooling2D": "MaxPool"}
 def _pool(writer: GraphWriter, call: OnnxCall) -> Value:
     operation, x = call.operation, call.x
     kind = _POOLS[type(operation).__name__]
-    windows = _pair(operation.pool_size)
-    strides = _pair(operation.strides or operation.pool_size)
+    windows = _each(operation.pool_size, 2)
+    strides = _each(operation.strides or operation.pool_size, 2)
     pads = paddings(
         *(x.shape[1:3], call.shape[1:3], windows, strides, operation.padding)
     )
@@ -141,13 +176,9 @@ def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
         return Value(name, call.shape, first=True)
     stored = [x.stored_axis(axis) for axis in axes]
     first = x.first and bool(keepdims)
-    inputs = [x.name] if first else [writer.last(x)]
-    axes, attributes = stored if first else axes, {"keepdims": keepdims}
-    if writer.opset < 18:
-        attributes["axes"] = axes
-    else:
-        inputs.append(writer.constant(np.array(axes, np.int64), f"{call.name}.axes"))
-    name = writer.node("ReduceMean", inputs, call.name, **attributes)
+    source = x.name if first else writer.last(x)
+    axes = stored if first else axes
+    name = reduced(writer, "ReduceMean", source, axes, bool(keepdims), call.name)
     return Value(name, call.shape, first)
 
 

@@ -1,0 +1,258 @@
+"""How operations are written that none of the package's own networks has."""
+
+import math
+
+import numpy as np
+
+from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
+from keras_frm.export.onnx.operations import OnnxCall, by_channel, emits, reduced
+
+# === Activations ===
+
+# Kind in Keras -> node, its attribute and where Keras keeps it.
+_WITH_SLOPE = {
+    "Celu": ("Celu", "alpha", "alpha"),
+    "Elu": ("Elu", "alpha", "alpha"),
+    "LeakyRelu": ("LeakyRelu", "alpha", "negative_slope"),
+}
+_PLAIN = {"Exp": "Exp", "Selu": "Selu", "Softplus": "Softplus", "Softsign": "Softsign"}
+
+
+@emits(*_WITH_SLOPE)
+def _activation_with_slope(writer: GraphWriter, call: OnnxCall) -> Value:
+    node, attribute, kept = _WITH_SLOPE[type(call.operation).__name__]
+    options = {attribute: float(getattr(call.operation, kept))}
+    name = writer.node(node, [call.x.name], call.name, **options)
+    return Value(name, call.shape, call.x.first)
+
+
+@emits(*_PLAIN)
+def _plain_activation(writer: GraphWriter, call: OnnxCall) -> Value:
+    node = _PLAIN[type(call.operation).__name__]
+    name = writer.node(node, [call.x.name], call.name)
+    return Value(name, call.shape, call.x.first)
+
+
+@emits("ReLU")
+def _bounded_relu(writer: GraphWriter, call: OnnxCall) -> Value:
+    layer = call.operation
+    if layer.threshold or layer.negative_slope:
+        raise ValueError(
+            f"ReLU '{call.name}' has a threshold or a slope beside its bound; the "
+            "export to ONNX has no rule for that."
+        )
+    bounds = [
+        writer.constant(np.float32(bound), f"{call.name}.{text}")
+        for text, bound in (("least", 0.0), ("most", layer.max_value))
+    ]
+    name = writer.node("Clip", [call.x.name, *bounds], call.name)
+    return Value(name, call.shape, call.x.first)
+
+
+@emits("Rsqrt")
+def _rsqrt(writer: GraphWriter, call: OnnxCall) -> Value:
+    root = writer.node("Sqrt", [call.x.name], f"{call.name}.root")
+    name = writer.node("Reciprocal", [root], call.name)
+    return Value(name, call.shape, call.x.first)
+
+
+# === Normalisation ===
+
+
+@emits("RMSNormalization")
+def _rms_normalization(writer: GraphWriter, call: OnnxCall) -> Value:
+    layer, name = call.operation, call.name
+    _check_channels(call, layer.axis)
+    mean = _mean_of_squares(writer, call)
+    epsilon = writer.constant(np.float32(layer.epsilon), f"{name}.epsilon")
+    root = writer.node("Add", [mean, epsilon], f"{name}.above_zero")
+    root = writer.node("Sqrt", [root], f"{name}.root")
+    x = writer.node("Div", [call.x.name, root], f"{name}.unit")
+    scale = by_channel(writer, call.x, layer.scale, f"{name}.scale")
+    return Value(writer.node("Mul", [x, scale], name), call.shape, call.x.first)
+
+
+@emits("UnitNormalization")
+def _unit_normalization(writer: GraphWriter, call: OnnxCall) -> Value:
+    name, channels = call.name, call.shape[-1]
+    _check_channels(call, call.operation.axis)
+    # Keras has 1e-12 below the sum.
+    least = writer.constant(np.float32(1e-12 / channels), f"{name}.least")
+    count = writer.constant(np.float32(math.sqrt(channels)), f"{name}.count")
+    root = writer.node(
+        "Max", [_mean_of_squares(writer, call), least], f"{name}.above_zero"
+    )
+    root = writer.node("Sqrt", [root], f"{name}.root")
+    length = writer.node("Mul", [root, count], f"{name}.length")
+    result = writer.node("Div", [call.x.name, length], name)
+    return Value(result, call.shape, call.x.first)
+
+
+@emits("GroupNormalization")
+def _group_normalization(writer: GraphWriter, call: OnnxCall) -> Value:
+    # A node of that name came with opset 18 only.
+    layer, name, x = call.operation, call.name, call.x
+    _check_channels(call, layer.axis)
+    groups = layer.groups if layer.groups != -1 else call.shape[-1]
+    shape = writer.constant(np.array([0, groups, -1], np.int64), f"{name}.groups")
+    y = writer.node("Reshape", [writer.first(x), shape], f"{name}.grouped")
+    unit = [
+        writer.constant(fill(groups, np.float32), f"{name}.{fill.__name__}")
+        for fill in (np.ones, np.zeros)
+    ]
+    y = writer.node(
+        "InstanceNormalization",
+        [y, *unit],
+        f"{name}.normal",
+        epsilon=float(layer.epsilon),
+    )
+    sizes = stored_shape(call.shape, first=True)
+    sizes[0] = 0
+    back = writer.constant(sizes, f"{name}.shape")
+    value = Value(
+        writer.node("Reshape", [y, back], f"{name}.back"), call.shape, first=True
+    )
+    for node, weight in (("Mul", layer.gamma), ("Add", layer.beta)):
+        if weight is not None:
+            other = by_channel(writer, value, weight, f"{name}.{node.lower()}")
+            made = writer.node(node, [value.name, other], name)
+            value = Value(made, call.shape, first=True)
+    return value
+
+
+def _mean_of_squares(writer, call) -> str:
+    """Write the mean of the squares over the channels, which stay as one."""
+    square = writer.node("Mul", [call.x.name] * 2, f"{call.name}.square")
+    axis = call.x.stored_axis(-1)
+    return reduced(writer, "ReduceMean", square, [axis], True, f"{call.name}.mean")
+
+
+def _check_channels(call, axis) -> None:
+    if list(np.ravel(axis)) not in ([-1], [call.x.rank - 1]):
+        raise ValueError(
+            f"{type(call.operation).__name__} '{call.name}' is over axes {axis}; the "
+            "export to ONNX has a rule for the channels alone."
+        )
+
+
+# === Over axes ===
+
+
+@emits("Max", "Sum")
+def _reduction(writer: GraphWriter, call: OnnxCall) -> Value:
+    operation, x = call.operation, call.x
+    axes = range(x.rank) if operation.axis is None else np.ravel(operation.axis)
+    axes = sorted(int(axis) % x.rank for axis in axes)
+    keeps = bool(operation.keepdims)
+    first = x.first and keeps
+    source = x.name if first else writer.last(x)
+    stored = [x.stored_axis(axis) for axis in axes] if first else axes
+    kind = f"Reduce{type(operation).__name__}"
+    name = reduced(writer, kind, source, stored, keeps, call.name)
+    return Value(name, call.shape, first)
+
+
+@emits("GlobalMaxPooling2D")
+def _global_max(writer: GraphWriter, call: OnnxCall) -> Value:
+    keeps = bool(call.operation.keepdims)
+    source = writer.first(call.x)
+    name = reduced(writer, "ReduceMax", source, [2, 3], keeps, call.name)
+    return Value(name, call.shape, first=keeps)
+
+
+# === Parts ===
+
+
+@emits("Flatten")
+def _flatten(writer: GraphWriter, call: OnnxCall) -> Value:
+    shape = writer.constant(np.array([0, -1], np.int64), f"{call.name}.shape")
+    name = writer.node("Reshape", [writer.last(call.x), shape], call.name)
+    return Value(name, call.shape)
+
+
+@emits("Cropping2D")
+def _cropping(writer: GraphWriter, call: OnnxCall) -> Value:
+    bounds = {
+        axis: (before, call.x.shape[axis] - after, 1)
+        for axis, (before, after) in zip((1, 2), call.operation.cropping, strict=True)
+    }
+    return Value(cut(writer, call.x, bounds, call.name), call.shape, call.x.first)
+
+
+@emits("CenterCrop")
+def _center_crop(writer: GraphWriter, call: OnnxCall) -> Value:
+    bounds = {}
+    for axis in (1, 2):
+        start = (call.x.shape[axis] - call.shape[axis]) // 2
+        bounds[axis] = (start, start + call.shape[axis], 1)
+    return Value(cut(writer, call.x, bounds, call.name), call.shape, call.x.first)
+
+
+@emits("GetItem")
+def _get_item(writer: GraphWriter, call: OnnxCall) -> Value:
+    x, key = call.args
+    bounds, dropped = _bounds(call, key if isinstance(key, tuple) else (key,))
+    if not dropped:
+        name = cut(writer, x, bounds, call.name)
+        return Value(name, call.shape, x.first)
+    flat = Value(writer.last(x), x.shape)
+    name = cut(writer, flat, bounds, f"{call.name}.cut")
+    sizes = np.array(call.shape, np.int64)
+    if writer.open_batch:
+        sizes[0] = 0
+    shape = writer.constant(sizes, f"{call.name}.shape")
+    return Value(writer.node("Reshape", [name, shape], call.name), call.shape)
+
+
+def _bounds(call, key):
+    """Return start, end and step by axis, and the axes that an integer drops."""
+    rank = call.x.rank
+    if Ellipsis in key:
+        place = key.index(Ellipsis)
+        missing = rank - (len(key) - 1)
+        key = (*key[:place], *[slice(None)] * missing, *key[place + 1 :])
+    bounds, dropped = {}, []
+    for axis, (part, size) in enumerate(zip(key, call.x.shape, strict=False)):
+        if isinstance(part, slice):
+            start, end, step = part.indices(size)
+            if step < 1:
+                raise ValueError(
+                    f"GetItem '{call.name}' goes backwards, for which the export to "
+                    "ONNX has no rule."
+                )
+            if (start, end, step) != (0, size, 1):
+                bounds[axis] = (start, end, step)
+        elif isinstance(part, (int, np.integer)):
+            start = int(part) % size
+            bounds[axis] = (start, start + 1, 1)
+            dropped.append(axis)
+        else:
+            raise ValueError(
+                f"GetItem '{call.name}' takes {part!r}, for which the export to ONNX "
+                "has no rule."
+            )
+    return bounds, dropped
+
+
+def cut(writer: GraphWriter, x: Value, bounds: dict, name: str) -> str:
+    """Write a part of a value.
+
+    Args:
+        writer: What collects the nodes.
+        x: The value.
+        bounds: Axis in Keras -> (start, end, step).
+        name: Name of the part.
+    """
+    if not bounds:
+        return x.name
+    axes = [x.stored_axis(axis) for axis in bounds]
+    columns = [*zip(*bounds.values(), strict=True)]
+    limits = [
+        writer.constant(np.array(numbers, np.int64), f"{name}.{text}")
+        for text, numbers in zip(
+            ("starts", "ends", "axes", "steps"),
+            (*columns[:2], axes, columns[2]),
+            strict=True,
+        )
+    ]
+    return writer.node("Slice", [x.name, *limits], name)
