@@ -121,6 +121,12 @@ def missing_module_message(error: ImportError) -> str | None:
     """Return the remedy for a failed import of a dependency, None for other causes."""
     if isinstance(error, ModuleNotFoundError):
         module = (error.name or "").partition(".")[0]
+        if module in _TRAIN_MODULES and sys.version_info < (3, 11):
+            return (
+                f"keras_frm needs '{module}' for this, which needs Python 3.11; this "
+                f"is {sys.version_info[0]}.{sys.version_info[1]}, on which the "
+                "package runs exported models only."
+            )
         if module in _TRAIN_MODULES:
             return (
                 f"keras_frm needs '{module}' for this and it is not installed. "

@@ -244,7 +244,7 @@ def test_normalisation_of_a_negative_variance():
 def test_activations_that_are_not_finite(position):
     """Where two finite numbers of one pixel make none: here 0 / 0."""
     images = np.full_like(IMAGES, 100)
-    images[:, *position] = 255
+    images[(slice(None), *position)] = 255
     x = image()
     y = ops.subtract(255.0, conv("copy", 3, use_bias=False)(x))
     model = keras.Model(x, conv("after", 2)(ops.divide(y, y)))

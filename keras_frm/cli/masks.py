@@ -12,7 +12,7 @@ from keras_frm.progress import progress_bar
 _DEFAULT_SPLIT = "train"
 
 
-class Unlabelled(enum.StrEnum):
+class Unlabelled(str, enum.Enum):
     """What pixels without annotation are."""
 
     BACKGROUND = "background"

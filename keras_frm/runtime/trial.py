@@ -71,7 +71,7 @@ def _run_child(content: bytes, backend: str, num_threads: int) -> None:
     if getattr(sys, "frozen", False) or not sys.executable:
         raise ModelFileError(f"there is no Python to try it with; {_TRUST}")
     path = json.dumps([str(folder) for folder in sys.path])
-    command = [sys.executable, "-P", "-c", _CHILD, path, backend, str(num_threads)]
+    command = [sys.executable, "-I", "-c", _CHILD, path, backend, str(num_threads)]
     try:
         done = subprocess.run(
             command,
