@@ -82,7 +82,7 @@ def test_options_that_a_text_names_exist():
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    known |= {"--debug", "--no-deps", "--only"}
+    known |= {"--debug", "--no-deps", "--only", "--system-site-packages"}
     for page in PAGES:
         for option in re.findall(r"`(?:[\w-]+ )*(--[\w-]+)", page.read_text()):
             assert option in known, f"{page.name}: {option}"

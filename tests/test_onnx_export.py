@@ -177,7 +177,7 @@ def test_a_model_of_the_other_scheme(model, quantized, tmp_path):
 
 def test_an_operation_without_a_rule(tmp_path):
     image = keras.Input((*SIZE, 3))
-    x = keras.layers.Conv2D(4, 3, name="conv")(image)
+    x = keras.layers.Conv2D(4, 1, name="conv")(image)
     x = keras.ops.roll(x, 1, 1)
     network = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
     line = refusal(network, tmp_path)

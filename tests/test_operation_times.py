@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx_files
 import pytest
 import tensorflow as tf
 from helpers import clock
 from test_cli import keras_frm
 
 from keras_frm.benchmark import operation_report
+from keras_frm.benchmark.onnx_operation_times import time_onnx_operations
 from keras_frm.benchmark.operation_times import (
     OperationRow,
     OperationTimes,
@@ -76,7 +78,7 @@ def test_equal_operations_are_one_row(file):
         ("ADD", (1, 4, 6, 4)): 1,
     }
     assert all(row.milliseconds > 0 and row.delegated for row in times.rows)
-    assert times.delegates == 1
+    assert "XNNPACK runs 1 piece of it" in times.note
     assert times.whole > 0
 
 
@@ -200,7 +202,9 @@ def rows():
 
 
 def test_text_and_csv():
-    times = OperationTimes(rows(), whole=7.5, delegates=2, threads=2, runs=5)
+    times = OperationTimes(
+        rows(), whole=7.5, threads=2, runs=5, note="XNNPACK runs 2 pieces of it."
+    )
     text = operation_report.to_text(times)
     line = next(line for line in text.splitlines() if line.startswith("CONV_2D"))
     assert line.split()[1:6] == ["2", "3.000", "6.00", "75.0%", "yes"]
@@ -231,9 +235,25 @@ def test_the_command(file, tmp_path):
     assert len(table.splitlines()) == 5
 
 
+def test_an_onnx_file(tmp_path):
+    path = onnx_files.write(tmp_path / "net.onnx", onnx_files.colour_scores((16, 24)))
+    times = time_onnx_operations(path, threads=1, runs=2)
+    (row,) = (row for row in times.rows if row.operation == "AveragePool")
+    assert (row.count, row.delegated) == (1, None)
+    assert [str(shape) for shape in row.inputs] == ["1x3x16x24"]
+    assert 0 < row.milliseconds < times.whole
+    done = keras_frm("profile", path, "--runs", 2)
+    assert "ONNX Runtime times each operation inside the whole file" in done.out
+    path.write_bytes(b"bad")
+    assert "no .onnx file" in keras_frm("profile", path).line
+
+
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("none.tflite", "There is no file"), ("net.keras", "is no .tflite file")],
+    [
+        ("none.tflite", "There is no file"),
+        ("net.keras", "is no .tflite and no .onnx file"),
+    ],
 )
 def test_the_command_with_a_mistake(name, match, tmp_path):
     assert match in keras_frm("profile", tmp_path / name).line

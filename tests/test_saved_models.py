@@ -57,6 +57,8 @@ def quantized_models():
     yield "quantized_network", trainable.network
     plain = quantize_aware(model.network, scheme="tensorrt", **options)
     yield "quantized_plain", plain
+    flow = tiny_model(alignment="flow").network
+    yield "quantized_flow", quantize_aware(flow, **options)
     yield "recalibrated", recalibrate(plain, representative_data=IMAGES)
 
 

@@ -52,7 +52,7 @@ def test_precisions(precision, output, tmp_path):
     assert built(path)
 
 
-@pytest.mark.parametrize("context", ["ppm", "dappm", "none"])
+@pytest.mark.parametrize("context", ["ppm", "dappm", None])
 @pytest.mark.parametrize("alignment", ["bilinear", "flow"])
 def test_contexts_and_alignments(context, alignment, tmp_path):
     model = tiny_model(context=context, alignment=alignment)

@@ -23,7 +23,7 @@ def to_text(times: OperationTimes, limit: int | None = None, width: int = 160) -
         The table, sums by kind of operation, and the time of the whole file.
 
     Example:
-    >>> times = OperationTimes((), whole=2.0, delegates=1, threads=2, runs=9)
+    >>> times = OperationTimes((), whole=2.0, threads=2, runs=9, note="-")
     >>> print(to_text(times).splitlines()[-2][:46])
     sum of the operations 0.00 ms; whole file 2.00
     """
@@ -112,13 +112,10 @@ def _by_operation(rows, times) -> str:
 
 def _summary(times) -> str:
     """Return the sum beside the whole, and what the difference is."""
-    pieces = "1 piece" if times.delegates == 1 else f"{times.delegates} pieces"
     unknown = sum(row.count for row in times.rows if row.problem)
     missing = f", {unknown} of unknown time left out" if unknown else ""
     return (
         f"sum of the operations {times.sum:.2f} ms{missing}; whole file "
         f"{times.whole:.2f} ms ({times.threads} threads, medians of "
-        f"{times.runs} runs; XNNPACK runs {pieces} of it)\n"
-        "The difference is fusion of neighbours, shared memory and dispatch: each "
-        "operation was timed alone. [Brackets] mark constants.\n"
+        f"{times.runs} runs)\n{times.note} [Brackets] mark constants.\n"
     )

@@ -55,16 +55,16 @@ class OperationTimes:
     Args:
         rows: Slowest in total first; those of unknown time last.
         whole: Milliseconds of the whole file, median.
-        delegates: Number of pieces that XNNPACK runs in the whole file.
-        threads: Threads of the interpreter.
+        threads: Threads of the runtime.
         runs: Timed runs of each operation.
+        note: How the times came about, in a sentence or two.
     """
 
     rows: tuple[OperationRow, ...]
     whole: float
-    delegates: int
     threads: int
     runs: int
+    note: str
 
     @property
     def sum(self) -> float:
@@ -146,9 +146,18 @@ def time_operations(
     return OperationTimes(
         rows=tuple(rows),
         whole=float(np.median(whole_times)),
-        delegates=len(delegated_outputs(whole)),
         threads=threads,
         runs=runs,
+        note=_note(len(delegated_outputs(whole))),
+    )
+
+
+def _note(delegates: int) -> str:
+    """Return how the times came about, for a number of delegated pieces."""
+    pieces = "1 piece" if delegates == 1 else f"{delegates} pieces"
+    return (
+        f"XNNPACK runs {pieces} of it. The difference is fusion of neighbours, shared "
+        "memory and dispatch: each operation was timed alone."
     )
 
 

@@ -32,8 +32,8 @@ def profile(
     model: Annotated[
         Path | None,
         typer.Argument(
-            help="A .tflite file, to time its operations; none counts a preset's "
-            "network."
+            help="A .tflite or .onnx file, to time its operations; none counts a "
+            "preset's network."
         ),
     ] = None,
     network: Network = None,
@@ -54,7 +54,7 @@ def profile(
         Path | None, typer.Option(help="Folder for a file's table (csv, text).")
     ] = None,
 ) -> None:
-    """Count the costs of a network's parts, or time a .tflite file's operations."""
+    """Count the costs of a network's parts, or time the operations of a file."""
     if model is None:
         options = given_options(
             backbone=backbone,
@@ -69,15 +69,18 @@ def profile(
 
 def _time_operations(path, threads, runs, out):
     from keras_frm.benchmark import operation_report
+    from keras_frm.benchmark.onnx_operation_times import time_onnx_operations
     from keras_frm.benchmark.operation_times import time_operations
 
-    if path.suffix.lower() != ".tflite":
+    timers = {".tflite": time_operations, ".onnx": time_onnx_operations}
+    if path.suffix.lower() not in timers:
         raise ValueError(
-            f"{path} is no .tflite file; without a file, --network and its "
-            "options name the network to count."
+            f"{path} is no .tflite and no .onnx file; without a file, --network and "
+            "its options name the network to count."
         )
+    time_all = timers[path.suffix.lower()]
     with progress_bar("timing operations") as progress:
-        timed = time_operations(path, threads=threads, runs=runs, progress=progress)
+        timed = time_all(path, threads=threads, runs=runs, progress=progress)
     print(f"{path}\n{operation_report.to_text(timed, limit=30)}", end="")
     if out is not None:
         print(f"the whole table is in {operation_report.save(timed, out, path.stem)}")

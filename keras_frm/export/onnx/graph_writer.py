@@ -126,10 +126,13 @@ class GraphWriter:
         return self.constants[key].name
 
     def rename(self, name: str, new: str) -> None:
-        """Give a value another name, which nothing else may have."""
+        """Give a value another name; what has it gets a number."""
+        if name == new:
+            return
+        names = {name: new, new: self._unique(new)}
         for node in self.nodes:
-            for names in (node.input, node.output):
-                names[:] = [new if each == name else each for each in names]
+            for ends in (node.input, node.output):
+                ends[:] = [names.get(each, each) for each in ends]
 
     def note_padding(self, name: str, value: Value, pads: list[int]) -> None:
         """Remember that a value is another one with zeros around it."""

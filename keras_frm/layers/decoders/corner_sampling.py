@@ -34,6 +34,10 @@ class AlignedUpsampling(keras.layers.Layer):
     def compute_output_shape(self, x_shape, reference_shape):
         return (*reference_shape[:3], x_shape[-1])
 
+    def get_config(self):
+        # Without one of its own, Keras takes no policy as an argument.
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable(package="keras_frm")
 class FlowWarp(keras.layers.Layer):
@@ -67,6 +71,9 @@ class FlowWarp(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, flow_shape):
         return (*flow_shape[:3], x_shape[-1])
+
+    def get_config(self):
+        return super().get_config()
 
 
 def sample_bilinear(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

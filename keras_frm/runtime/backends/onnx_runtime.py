@@ -24,6 +24,9 @@ class OnnxNetwork:
     Args:
         content: The file.
         options: How it is opened.
+
+    Attributes:
+        feed: Name of the input -> the image that is in place.
     """
 
     def __init__(self, content: bytes, options: NetworkOptions):
@@ -34,7 +37,9 @@ class OnnxNetwork:
         if options.verify:
             version = f"onnxruntime {onnxruntime.__version__}"
             try_apart(content, __name__, version, options.num_threads)
-        self._session = _session(content, options.num_threads, options.provider)
+        self._session = load_session(
+            content, session_options(options.num_threads), options.provider
+        )
         taken = _details(self._session.get_inputs())
         given = _details(self._session.get_outputs())
         self._input = read_input(taken, self.metadata, options.size)
@@ -43,16 +48,16 @@ class OnnxNetwork:
         self.labels = self._output.labels
         self.output = self._output.kind
         image = np.zeros((*self.input_size, 3), np.uint8)
-        self._feed = {self._input.key: self._input.prepare(image)}
+        self.feed = {self._input.key: self._input.prepare(image)}
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        self._feed = {self._input.key: self._input.prepare(image)}
+        self.feed = {self._input.key: self._input.prepare(image)}
         return self._output.decode(self.invoke())
 
     def invoke(self) -> np.ndarray:
         # Its exceptions have no common base but Exception.
         try:
-            return self._session.run([self._output.key], self._feed)[0]
+            return self._session.run([self._output.key], self.feed)[0]
         except Exception as error:
             raise RuntimeError(_reason(error)) from error
 
@@ -71,7 +76,7 @@ def exercise(content: bytes, num_threads: int) -> None:
         ValueError: The runtime refuses the file.
         RuntimeError: The runtime cannot run it.
     """
-    session = _session(content, num_threads, "cpu")
+    session = load_session(content, session_options(num_threads))
     (tensor,) = _details(session.get_inputs())
     # Sides that are left open are not known before somebody names them.
     if all(side is not None for side in tensor.shape[1:]):
@@ -79,15 +84,33 @@ def exercise(content: bytes, num_threads: int) -> None:
         session.run(None, {tensor.key: image})
 
 
-def _session(content, num_threads, provider):
-    onnxruntime = _onnxruntime()
-    options = onnxruntime.SessionOptions()
+def session_options(num_threads: int):
+    """Return the runtime's options for all sessions of this package.
+
+    Args:
+        num_threads: Threads of the runtime.
+    """
+    options = _onnxruntime().SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _FATAL_ONLY
     # Without VNNI it would add products of uint8 and int8 in 16 bits, which saturate.
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    return options
+
+
+def load_session(content: bytes, options, provider: str = "cpu"):
+    """Load a model into the runtime.
+
+    Args:
+        content: An .onnx file that was checked.
+        options: See `session_options`.
+        provider: "cpu", "cuda" or "tensorrt".
+
+    Raises:
+        ValueError: The runtime refuses the model.
+    """
     try:
-        return onnxruntime.InferenceSession(
+        return _onnxruntime().InferenceSession(
             content, options, providers=_PROVIDERS[provider]
         )
     # Its exceptions have no common base but Exception.
