@@ -2,11 +2,13 @@
 
     python tests/check_package.py
 
-It is no test of pytest: it makes two virtual environments and downloads what the
-package needs. The wheel's base install predicts; the archive's `[train]` trains.
+It is no test of pytest: it makes virtual environments and downloads what the package
+needs. The wheel's base install predicts, also on Python 3.10 where that is to be had
+(`python3.10`, or what PYTHON310 names); the archive's `[train]` trains.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,16 +22,18 @@ ROOT = Path(__file__).parents[1]
 MAKE_FILE = """
 import cv2, numpy
 from tiny import toy_model
-from keras_frm import export_tflite
+from keras_frm import export_onnx, export_tflite
 export_tflite(toy_model(11).network, "tiny.tflite", input_shape=(32, 48))
+export_onnx(toy_model(11).network, "tiny.onnx", input_shape=(32, 48))
 image = numpy.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=numpy.uint8)
 cv2.imwrite("photo.jpg", image)
 """
 
 USE_SEGMENTER = """
 import sys, cv2, keras_frm
-mask = keras_frm.Segmenter("tiny.tflite")(cv2.imread("photo.jpg")[:, :, ::-1])
-assert mask.shape == (60, 80), mask.shape
+for name in ("tiny.tflite", "tiny.onnx"):
+    mask = keras_frm.Segmenter(name)(cv2.imread("photo.jpg")[:, :, ::-1])
+    assert mask.shape == (60, 80), mask.shape
 assert not {"keras", "tensorflow"} & set(sys.modules)
 """
 
@@ -71,11 +75,11 @@ def build(folder):
     return wheel, archive
 
 
-def install(folder, requirement):
-    """Return the bin folder of a new environment with the requirement."""
-    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
+def install(folder, *requirements, python=sys.executable):
+    """Return the bin folder of a new environment with the requirements."""
+    run(python, "-m", "venv", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", requirement, cwd=folder)
+    run(python, "-m", "pip", "install", "--quiet", *requirements, cwd=folder)
     try_cv2 = [python, "-c", "import cv2"]
     if subprocess.run(try_cv2, capture_output=True, check=False).returncode:  # no libGL
         pip = (python, "-m", "pip")
@@ -84,8 +88,8 @@ def install(folder, requirement):
     return folder / "bin"
 
 
-def check_base(bin_folder, work):
-    """Predict with nothing but the base install."""
+def check_base(bin_folder, work, remedy="pip install 'keras_frm[train]'"):
+    """Predict with nothing but the base install and a runtime of .onnx files."""
     run(bin_folder / "python", "-c", "import keras", cwd=work, fails=True)
     run(bin_folder / "python", "-c", USE_SEGMENTER, cwd=work)
     command = bin_folder / "keras-frm"
@@ -94,7 +98,7 @@ def check_base(bin_folder, work):
     assert (work / "predictions" / "photo_overlay.png").is_file()
     assert (work / "predictions" / "photo_mask.png").is_file()
     refused = run(command, "profile", cwd=work, fails=True).stderr
-    assert "pip install 'keras_frm[train]'" in refused, refused
+    assert remedy in refused, refused
     assert len(refused.splitlines()) == 1, refused
 
 
@@ -115,7 +119,14 @@ def main():
         wheel, archive = build(folder)
         make_file = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'tests')]}"
         run(sys.executable, "-c", make_file + MAKE_FILE, cwd=work)
-        check_base(install(folder / "base", wheel), work)
+        check_base(install(folder / "base", wheel, "onnxruntime"), work)
+        old = shutil.which(os.environ.get("PYTHON310", "python3.10"))
+        if old:
+            shutil.rmtree(work / "predictions")
+            base = install(folder / "base310", wheel, "onnxruntime", python=old)
+            check_base(base, work, "needs Python 3.11; this is 3.10")
+        else:
+            print("no Python 3.10 is there to try the base install with")
         check_train(install(folder / "train", f"{archive}[train]"), work)
     print("the wheel predicts, the source archive trains")
 

@@ -19,6 +19,19 @@ def cache_folder(tmp_path_factory):
     os.environ["KERAS_FRM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture
+def no_weights(tmp_path_factory, monkeypatch):
+    """The package without any weights that come with it."""
+    from keras_frm.weights import shipped
+
+    folder = tmp_path_factory.mktemp("no_weights")
+    (folder / shipped.TABLE).write_text("{}")
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    shipped.shipped_weights.cache_clear()
+    yield
+    shipped.shipped_weights.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def parity_dir() -> Path:
     """Arrays made by the reference implementations; see the README beside them."""

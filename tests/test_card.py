@@ -64,13 +64,25 @@ def test_page_of_a_run(run, tmp_path):
         "- start: imagenet",
         "| class | mine | toy.tflite |",
         "(camvid val)",
-        "| toy.tflite | 36x48 |",
+        "| 36x48 |",
+        "| toy.tflite | LiteRT ",
         "![Image and masks](card.png)",
         "not measured unless",
     ):
         assert words in page
     with Image.open(tmp_path / "card.png") as picture:
         assert picture.width >= 4 * 48  # image, label, and two masks
+
+
+def test_a_file_of_another_runtime(run, tmp_path):
+    model = keras_frm.load_model(run / BEST)
+    keras_frm.export_onnx(model, tmp_path / "toy.onnx", input_shape=(36, 48))
+    done = command("card", run, tmp_path / "toy.onnx", "--out", tmp_path / "card")
+    assert done.code == 0, done.err
+    page = (tmp_path / "card" / "card.md").read_text()
+    assert "| toy.onnx | ONNX Runtime " in page
+    with Image.open(tmp_path / "card" / "card.png") as picture:
+        assert picture.width >= 4 * 48
 
 
 def test_other_terms_and_no_pictures(run, tmp_path):
@@ -88,7 +100,7 @@ def test_other_terms_and_no_pictures(run, tmp_path):
     ("arguments", "match"),
     [
         (("gone",), "gone"),
-        (("RUN", "photo.png"), "photo.png is no .tflite file"),
+        (("RUN", "photo.png"), "photo.png is no exported file"),
         (("RUN", "gone.tflite"), "gone.tflite"),
         (("RUN", "--data", "nowhere"), "nowhere"),
         (("RUN", "--preset", "camvids"), "camvids"),

@@ -623,6 +623,7 @@ def test_evaluate_with_a_mistake(options, match, trained, camvid, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_weights")
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_model_that_cannot_be_loaded(command, camvid, tmp_path):
     rest = ("--preset", "camvid")

@@ -126,6 +126,7 @@ def test_with_model_a_run_folder_is_a_folder(here, run_folder):
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("no_weights")
 def test_a_mistake_is_one_line(here, arguments, match):
     picture(here / "a.png")
     picture(here / "pictures/b.png")

@@ -168,9 +168,8 @@ def test_segmenter_without_a_path_takes_the_default(streets):
         assert segmenter.path == streets / "streets.tflite"
 
 
-def test_without_any_weights_a_model_must_be_named(streets, tmp_path, monkeypatch):
-    (streets / "shipped.json").write_text("{}")
-    shipped.shipped_weights.cache_clear()
+@pytest.mark.usefixtures("no_weights")
+def test_without_any_weights_a_model_must_be_named(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="No weights come with this version"):
         keras_frm.Segmenter()
     assert "No weights come" in command("weights").out

@@ -35,6 +35,7 @@ class ComparisonRow(NamedTuple):
         agreement: Share of pixels with the class that the first file gives them.
         mean_iou: Mean IoU on the labels; NaN without labels.
         iou: IoU of each class; empty without labels.
+        path: The file; None where the row stands for none.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ComparisonRow(NamedTuple):
     agreement: float
     mean_iou: float
     iou: tuple[float, ...] = ()
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def _row(model, times, memory, score) -> ComparisonRow:
         agreement=score.agreement,
         mean_iou=score.mean_iou,
         iou=score.iou,
+        path=model.path,
     )
 
 

@@ -135,6 +135,7 @@ class ModelCard:
     def _files(self):
         columns = [
             Column("file", "name"),
+            Column("runtime", lambda row: row.runtime.partition(",")[0]),
             Column("input", lambda row: "x".join(map(str, row.input_size))),
             Column("MB", lambda row: row.file_size / 1e6, ".2f"),
             Column("ms", "latency", ".1f"),

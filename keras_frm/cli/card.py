@@ -15,6 +15,7 @@ from keras_frm.cli.trained import (
     split_of_run,
 )
 from keras_frm.progress import staged_progress
+from keras_frm.runtime.backends.network import MODEL_ENDINGS
 
 _PICTURES = 4
 
@@ -23,7 +24,9 @@ def card(
     run: Annotated[Path, typer.Argument(help="Run folder, or .keras file.")],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help=".tflite files of it; else those in the run folder."),
+        typer.Argument(
+            help=".tflite, .onnx or .engine files of it; else those in the run folder."
+        ),
     ] = None,
     data: Data = None,
     preset: Annotated[
@@ -58,7 +61,9 @@ def card(
     from keras_frm.benchmark.tensorflow_threads import limit_threads
 
     folder = run if run.is_dir() else run.parent
-    files = files or sorted(folder.glob("*.tflite"))
+    files = files or [
+        path for path in sorted(folder.iterdir()) if path.suffix in MODEL_ENDINGS
+    ]
     _check(run, files)
     preset, data = choices_of_run([run], preset, data)
     limit_threads(threads)  # before reading data starts TensorFlow
@@ -108,8 +113,9 @@ def card(
         data_terms=TERMS.get(chosen.dataset, "") if licence is None else licence,
         extra_data=extra_data,
         files={
-            row.name: _device_file(path, threads)
-            for row, path in zip(measured.rows[1:], files, strict=True)
+            row.name: _device_file(row.path, threads)
+            for row in measured.rows
+            if row.path.suffix.lower() == ".tflite"
         },
         pictures="card.png" if pictures else None,
     )
@@ -145,12 +151,14 @@ def _check(run, files):
         if not path.exists():
             raise FileNotFoundError(f"There is no model at {path}.")
     for path in files:
-        if path.suffix.lower() != ".tflite":
-            raise ValueError(f"{path} is no .tflite file; a card is of these.")
+        if path.suffix.lower() not in MODEL_ENDINGS:
+            raise ValueError(
+                f"{path} is no exported file; a card is of {', '.join(MODEL_ENDINGS)}."
+            )
 
 
 def _device_file(path, threads):
-    """Return how XNNPACK runs a file."""
+    """Return how XNNPACK runs a .tflite file."""
     from keras_frm.benchmark.model_card import DeviceFile
     from keras_frm.export.tflite.partitions import delegated_outputs, outside_delegate
     from keras_frm.runtime.backends.litert import open_tflite
@@ -167,6 +175,7 @@ def _pictures(run, files, dataset, count, labels):
     from keras_frm.training.samples import spread_examples
 
     models, rows = open_models([run, *files]), []
+    models = [model for model in models if model.provider is None]  # each file once
     for image, label in spread_examples(dataset.take(count), _PICTURES):
         masks = {"label": label} | {m.name: m.segment(image) for m in models}
         rows.append(masks_beside(image, masks, labels))
