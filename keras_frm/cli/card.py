@@ -18,6 +18,7 @@ from keras_frm.progress import staged_progress
 from keras_frm.runtime.backends.network import MODEL_ENDINGS
 
 _PICTURES = 4
+_FILES = (".tflite", ".onnx")  # of a run folder, where none are named
 
 
 def card(
@@ -25,7 +26,8 @@ def card(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help=".tflite, .onnx or .engine files of it; else those in the run folder."
+            help=".tflite, .onnx or .engine files of it; else the first two kinds in "
+            "the run folder."
         ),
     ] = None,
     data: Data = None,
@@ -62,7 +64,7 @@ def card(
 
     folder = run if run.is_dir() else run.parent
     files = files or [
-        path for path in sorted(folder.iterdir()) if path.suffix in MODEL_ENDINGS
+        path for path in sorted(folder.glob("*")) if path.suffix in _FILES
     ]
     _check(run, files)
     preset, data = choices_of_run([run], preset, data)
