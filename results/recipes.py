@@ -48,6 +48,7 @@ CHOICES = {
     "contrastive_0.1_warm": WEIGHTED | {"contrastive_weight": 0.1, "warm": 200},
     "contrastive_1_warm": WEIGHTED | {"contrastive_weight": 1.0, "warm": 200},
     "sampling": WEIGHTED | {"sampling": True},
+    "rate_5e-4": WEIGHTED | {"learning_rate": 5e-4},
     "rate_1e-3": WEIGHTED | {"learning_rate": 1e-3},
     "rate_4e-3": WEIGHTED | {"learning_rate": 4e-3},
     "width_32": WEIGHTED | {"decoder_width": 32},
