@@ -6,9 +6,9 @@ import pytest
 from keras import layers, ops
 from tiny import tiny_model
 
+from keras_frm.export.onnx.convolutions import paddings
 from keras_frm.export.onnx.graph import to_onnx
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
-from keras_frm.export.onnx.spatial_operations import paddings
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.separate_activations import separate_activations

@@ -9,7 +9,9 @@ from keras_frm import __version__
 from keras_frm.backend.private_hooks import calls_of
 
 # They register how operations are written.
+from keras_frm.export.onnx import convolutions as convolutions
 from keras_frm.export.onnx import further_operations as further_operations
+from keras_frm.export.onnx import normalizations as normalizations
 from keras_frm.export.onnx import quantized_operations as quantized_operations
 from keras_frm.export.onnx import shape_operations as shape_operations
 from keras_frm.export.onnx import spatial_operations as spatial_operations

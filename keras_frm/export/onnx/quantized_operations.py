@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from keras_frm.export.onnx.convolutions import convolution
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
 from keras_frm.export.onnx.operations import OnnxCall, emits
-from keras_frm.export.onnx.spatial_operations import convolution
 
 
 @emits("QuantizeDequantize")
