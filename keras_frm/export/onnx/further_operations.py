@@ -110,7 +110,9 @@ def _center_crop(writer: GraphWriter, call: OnnxCall) -> Value:
 @emits("GetItem")
 def _get_item(writer: GraphWriter, call: OnnxCall) -> Value:
     x, key = call.args
-    bounds, dropped = _bounds(call, key if isinstance(key, tuple) else (key,))
+    # A list in a model that was made of its configuration.
+    key = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    bounds, dropped = _bounds(call, key)
     if not dropped:
         name = cut(writer, x, bounds, call.name)
         return Value(name, call.shape, x.first)
