@@ -4,11 +4,11 @@
 #     sh examples/recipes/cityscapes_small.sh CITYSCAPES RUN [OPTION...]
 #
 # CITYSCAPES holds leftImg8bit/ and gtFine/, at any size: images are resized to 512x256 first.
-# 2975 images, 12 epochs of 371 steps, crops of 384x192, batch 8. Needs
+# 2975 images, 10 epochs of 371 steps, crops of 384x192, batch 8. Needs
 # pip install 'keras_frm[train,imagenet]'. Run again with the same arguments to go on after a
 # stop; --cache FOLDER keeps decoded images, 1.6 GB.
 #
-# Hardware: two cores of an AMD EPYC without AVX-512, about 2.5 hours; an estimate, not run yet.
+# Hardware: two cores of an AMD EPYC without AVX-512, about 2 hours; an estimate, not run yet.
 # Result: not measured yet.
 set -eu
 data=$1 run=$2
