@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm.data.pipeline import load_dataset as load_dataset
     from keras_frm.evaluation.evaluate import evaluate as evaluate
     from keras_frm.export.inference_graph import inference_graph as inference_graph
+    from keras_frm.export.onnx.export import export_onnx as export_onnx
     from keras_frm.export.tflite.export import export_tflite as export_tflite
     from keras_frm.labels import LabelSet as LabelSet
     from keras_frm.models.build import build_model as build_model
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm.quantization.recalibrate import recalibrate as recalibrate
     from keras_frm.recipes import recipe as recipe
     from keras_frm.runtime.segmenter import Segmenter as Segmenter
+    from keras_frm.runtime.tensorrt.build import build_engine as build_engine
 
 __version__ = "0.1.0"
 

@@ -94,6 +94,7 @@ CASES = {
 # They compute with integers, not with numbers of any size: see
 # test_fake_quant_layers.py and test_integer_arithmetic.py.
 QUANTIZERS = {"FakeQuant", "MovingAverageFakeQuant", "KernelFakeQuant", "Quantize"}
+QUANTIZERS |= {"QuantizeDequantize", "WeightQuantizedConvolution"}
 QUANTIZERS |= {"QuantizedConvolution", "QuantizedLayerNorm", "QuantizedMultiply"}
 QUANTIZERS |= {"QuantizedGlobalPooling", "QuantizedLeakyRelu", "QuantizedResize"}
 # Numbers that are no image's die in its ReLU6: see test_efficientnet_lite.py.

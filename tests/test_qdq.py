@@ -8,7 +8,7 @@ import onnx
 import pytest
 import tensorflow as tf
 from keras import layers
-from tiny import tiny_model
+from tiny import tiny_model, toy_model
 
 from keras_frm import quantize_aware
 from keras_frm.export.inference_graph import logits_graph
@@ -274,7 +274,11 @@ def as_written(graph, images):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"context": "ppm"}, {"context": None, "alignment": "flow"}],
+    [
+        {},
+        pytest.param({"context": "ppm"}, marks=pytest.mark.slow),
+        pytest.param({"context": None, "alignment": "flow"}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_file_computes_what_the_network_computes(options):
@@ -301,7 +305,7 @@ def test_nothing_is_lost_without_rounding():
 
 def test_training_changes_weights_and_ranges():
     keras.utils.set_random_seed(0)
-    model = quantized(tiny_model())
+    model = quantized(toy_model(11))
     model.compile(optimizer="sgd")
     labels = np.random.default_rng(0).integers(0, 11, (6, *SIZE)).astype(np.uint8)
     before = [np.array(w) for w in model.network.weights]

@@ -11,7 +11,7 @@ from keras_frm.export.report import ExportError
 
 # What TensorRT 10 has, of what the export writes.
 _ALLOWED = """
-Add ArgMax AveragePool BatchNormalization Cast Celu Clip Concat Conv ConvTranspose
+Add ArgMax AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose
 DequantizeLinear Div Elu Erf Exp GlobalAveragePool GridSample InstanceNormalization
 LayerNormalization LeakyRelu MatMul Max MaxPool Min Mul Pad QuantizeLinear Reciprocal
 ReduceMax ReduceMean ReduceSum Relu Reshape Resize Selu Sigmoid Slice Softmax Softplus

@@ -9,7 +9,6 @@ from keras_frm.export.onnx.operations import OnnxCall, emits, reduced
 
 # Kind in Keras -> node, its attribute and where Keras keeps it.
 _WITH_SLOPE = {
-    "Celu": ("Celu", "alpha", "alpha"),
     "Elu": ("Elu", "alpha", "alpha"),
     "LeakyRelu": ("LeakyRelu", "alpha", "negative_slope"),
 }
@@ -21,6 +20,16 @@ def _activation_with_slope(writer: GraphWriter, call: OnnxCall) -> Value:
     node, attribute, kept = _WITH_SLOPE[type(call.operation).__name__]
     options = {attribute: float(getattr(call.operation, kept))}
     name = writer.node(node, [call.x.name], call.name, **options)
+    return Value(name, call.shape, call.x.first)
+
+
+@emits("Celu")
+def _celu(writer: GraphWriter, call: OnnxCall) -> Value:
+    # The node of that name takes float32 alone: alpha elu(x / alpha) is the same.
+    alpha = writer.constant(np.float32(call.operation.alpha), f"{call.name}.alpha")
+    y = writer.node("Div", [call.x.name, alpha], f"{call.name}.divided")
+    y = writer.node("Elu", [y], f"{call.name}.elu")
+    name = writer.node("Mul", [y, alpha], call.name)
     return Value(name, call.shape, call.x.first)
 
 
