@@ -106,6 +106,7 @@ def test_padding_and_cropping_leave_what_fits():
 # === Under FRM ===
 
 
+@pytest.mark.slow
 def test_trains_a_step_and_comes_back_from_its_file(model, tmp_path):
     images, labels = batch(2, (75, 90), num_classes=11)
     model.compile()

@@ -159,6 +159,7 @@ def test_settings_come_from_the_run_and_are_kept(run, quantized):
     assert config["preset"]["recipe"]["learning_rate"] == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 def test_no_epochs_quantize_without_training(run, camvid, tmp_path):  # noqa: F811
     options = ("--data", camvid, "--epochs", 0, "--report", "--out", tmp_path / "out")
     done = keras_frm("quantize", run, *options)

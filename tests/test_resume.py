@@ -94,6 +94,7 @@ def end_and_go_on(folder, kill, place, number, expected_code, **options):
     return ended.stderr
 
 
+@pytest.mark.slow
 def test_killed_after_a_checkpoint_in_mid_epoch(tmp_path, whole):
     step = STEPS + random.Random().randrange(2, STEPS)
     end_and_go_on(tmp_path / "run", "KILL", "step", step, -9, minutes=0.0)
