@@ -177,6 +177,12 @@ def stand_in(version="10.3.0", *, parses=True, shape=(1, *SIZE, 3), plan=b"plan"
     return module
 
 
+def forget():
+    """Let the next call look for the GPU again."""
+    cuda._device.cache_clear()
+    cuda._context.cache_clear()
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """A machine with a GPU and a version of TensorRT."""
@@ -186,11 +192,11 @@ def machine(monkeypatch):
         driver = Driver(gpu)
         monkeypatch.setitem(sys.modules, "tensorrt", module)
         monkeypatch.setattr(cuda, "_driver", lambda: driver)
-        cuda._device.cache_clear()
+        forget()
         return module
 
     yield make
-    cuda._device.cache_clear()
+    forget()
 
 
 @pytest.fixture

@@ -10,6 +10,17 @@ from keras_frm.backend.tensorflow.tflite_converter import ConversionError, conve
 from keras_frm.graph.graph import Graph
 
 
+def kept_names(keep_float: Sequence[str]) -> tuple[str, ...]:
+    """Return the names to keep float, of which one may come alone.
+
+    Example:
+    >>> kept_names("decoder.*")
+    ('decoder.*',)
+    """
+    # Of a text, `tuple` would make letters, and "*" among them stands for all.
+    return (keep_float,) if isinstance(keep_float, str) else tuple(keep_float)
+
+
 def is_kept_float(operation, keep_float: Sequence[str]) -> bool:
     """Return whether an operation's name fits one of the names to keep float."""
     return any(fnmatch.fnmatch(operation.name, pattern) for pattern in keep_float)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from keras_frm.graph.graph import Call, Graph
 from keras_frm.graph.passes.separate_activations import is_fusable
 from keras_frm.quantization.integer_calls import computes_in_integers
-from keras_frm.quantization.kept_float import is_kept_float
+from keras_frm.quantization.kept_float import is_kept_float, kept_names
 from keras_frm.quantization.operation_kinds import (
     COMPARING,
     FIXED_RANGES,
@@ -53,9 +53,7 @@ class Plan:
         integer_only: bool = False,
     ):
         self.graph = graph
-        # Of a text, `tuple` would make letters, and "*" among them stands for all.
-        alone = isinstance(keep_float, str)
-        self.keep_float = (keep_float,) if alone else tuple(keep_float)
+        self.keep_float = kept_names(keep_float)
         self.integer_only = integer_only
         self.integer_tensors: set[int] = set()
         self.fixed_ranges = {IMAGE: IMAGE_RANGE}

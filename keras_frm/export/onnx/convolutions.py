@@ -79,12 +79,9 @@ def convolution(
         *(call.x.shape[1:-1], call.shape[1:-1], windows, strides, layer.padding)
     )
     pads = pads or [0] * len(own)
-    inputs = [writer.first(x), constant(kernel, f"{call.name}.kernel")]
-    if layer.use_bias:
-        bias = np.asarray(layer.bias, np.float32)
-        inputs.append(writer.constant(bias, f"{call.name}.bias"))
+    weights = [constant(kernel, f"{call.name}.kernel"), *_bias(writer, call, layer)]
     name = writer.node(
-        *("Conv", inputs, call.name),
+        *("Conv", [writer.first(x), *weights], call.name),
         kernel_shape=list(kernel.shape[2:]),
         strides=strides,
         dilations=dilation,
@@ -108,12 +105,10 @@ def _transposed_convolution(writer: GraphWriter, call: OnnxCall) -> Value:
         result - ((size - 1) * stride + window - pads[axis] - pads[axis + 2])
         for axis, (size, result, window, stride) in enumerate(sizes)
     ]
-    inputs = [writer.first(x), writer.constant(kernel, f"{call.name}.kernel")]
-    if layer.use_bias:
-        bias = np.asarray(layer.bias, np.float32)
-        inputs.append(writer.constant(bias, f"{call.name}.bias"))
+    kernel_name = writer.constant(kernel, f"{call.name}.kernel")
+    weights = [kernel_name, *_bias(writer, call, layer)]
     name = writer.node(
-        *("ConvTranspose", inputs, call.name),
+        *("ConvTranspose", [writer.first(x), *weights], call.name),
         kernel_shape=list(kernel.shape[2:]),
         strides=strides,
         dilations=dilation,
@@ -121,6 +116,14 @@ def _transposed_convolution(writer: GraphWriter, call: OnnxCall) -> Value:
         output_padding=beyond,
     )
     return Value(name, call.shape, first=True)
+
+
+def _bias(writer, call, layer) -> list[str]:
+    """Return the name of a layer's bias, or nothing where it has none."""
+    if not layer.use_bias:
+        return []
+    bias = np.asarray(layer.bias, np.float32)
+    return [writer.constant(bias, f"{call.name}.bias")]
 
 
 def _extents(kernel, dilation) -> list[int]:

@@ -12,7 +12,6 @@ _WITH_SLOPE = {
     "Elu": ("Elu", "alpha", "alpha"),
     "LeakyRelu": ("LeakyRelu", "alpha", "negative_slope"),
 }
-_PLAIN = {"Exp": "Exp", "Selu": "Selu", "Softplus": "Softplus", "Softsign": "Softsign"}
 
 
 @emits(*_WITH_SLOPE)
@@ -30,13 +29,6 @@ def _celu(writer: GraphWriter, call: OnnxCall) -> Value:
     y = writer.node("Div", [call.x.name, alpha], f"{call.name}.divided")
     y = writer.node("Elu", [y], f"{call.name}.elu")
     name = writer.node("Mul", [y, alpha], call.name)
-    return Value(name, call.shape, call.x.first)
-
-
-@emits(*_PLAIN)
-def _plain_activation(writer: GraphWriter, call: OnnxCall) -> Value:
-    node = _PLAIN[type(call.operation).__name__]
-    name = writer.node(node, [call.x.name], call.name)
     return Value(name, call.shape, call.x.first)
 
 

@@ -140,12 +140,13 @@ def _layer_scale(writer: GraphWriter, call: OnnxCall) -> Value:
 
 # === Activations ===
 
-_ACTIVATIONS = {"Relu": "Relu", "Sigmoid": "Sigmoid", "Tanh": "Tanh"}
+# Of the same name in ONNX.
+_ACTIVATIONS = ("Exp", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh")
 
 
 @emits(*_ACTIVATIONS)
 def _activation(writer: GraphWriter, call: OnnxCall) -> Value:
-    kind = _ACTIVATIONS[type(call.operation).__name__]
+    kind = type(call.operation).__name__
     name = writer.node(kind, [call.x.name], call.name)
     return Value(name, call.shape, call.x.first)
 

@@ -6,7 +6,7 @@ import keras
 
 from keras_frm.graph.convolutions import is_convolution
 from keras_frm.graph.graph import Call, Graph
-from keras_frm.quantization.kept_float import check_names, is_kept_float
+from keras_frm.quantization.kept_float import check_names, is_kept_float, kept_names
 
 _CONVOLUTIONS = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
 
@@ -48,9 +48,7 @@ class QdqPlan:
         float_depthwise: bool = False,
     ):
         self.graph = graph
-        # Of a text, `tuple` would make letters, and "*" among them stands for all.
-        alone = isinstance(keep_float, str)
-        self.keep_float = (keep_float,) if alone else tuple(keep_float)
+        self.keep_float = kept_names(keep_float)
         self.float_depthwise = float_depthwise
         check_names(graph, self.keep_float)
         self.fixed_ranges: dict[str, tuple[float, float]] = {}

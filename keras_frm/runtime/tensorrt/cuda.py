@@ -78,9 +78,14 @@ def use_device() -> None:
     Raises:
         RuntimeError: There is none.
     """
+    _call("cuCtxSetCurrent", _context())
+
+
+@functools.cache
+def _context():
     context = ctypes.c_void_p()
     _call("cuDevicePrimaryCtxRetain", ctypes.byref(context), _device())
-    _call("cuCtxSetCurrent", context)
+    return context
 
 
 @functools.cache
