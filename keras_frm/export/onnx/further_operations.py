@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value
-from keras_frm.export.onnx.operations import OnnxCall, emits, reduced
+from keras_frm.export.onnx.operations import OnnxCall, emits, reduced_over_axes
 
 # === Activations ===
 
@@ -58,26 +58,14 @@ def _rsqrt(writer: GraphWriter, call: OnnxCall) -> Value:
 # === Over axes ===
 
 
-@emits("Max", "Sum")
+_REDUCTIONS = {"GlobalMaxPooling2D": "ReduceMax", "Max": "ReduceMax"}
+_REDUCTIONS |= {"Sum": "ReduceSum"}
+
+
+@emits(*_REDUCTIONS)
 def _reduction(writer: GraphWriter, call: OnnxCall) -> Value:
-    operation, x = call.operation, call.x
-    axes = range(x.rank) if operation.axis is None else np.ravel(operation.axis)
-    axes = sorted(int(axis) % x.rank for axis in axes)
-    keeps = bool(operation.keepdims)
-    first = x.first and keeps
-    source = x.name if first else writer.last(x)
-    stored = [x.stored_axis(axis) for axis in axes] if first else axes
-    kind = f"Reduce{type(operation).__name__}"
-    name = reduced(writer, kind, source, stored, keeps, call.name)
-    return Value(name, call.shape, first)
-
-
-@emits("GlobalMaxPooling2D")
-def _global_max(writer: GraphWriter, call: OnnxCall) -> Value:
-    keeps = bool(call.operation.keepdims)
-    source = writer.first(call.x)
-    name = reduced(writer, "ReduceMax", source, [2, 3], keeps, call.name)
-    return Value(name, call.shape, first=keeps)
+    kind = _REDUCTIONS[type(call.operation).__name__]
+    return reduced_over_axes(writer, kind, call)
 
 
 # === Parts ===

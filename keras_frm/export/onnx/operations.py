@@ -118,6 +118,25 @@ def reduced(
     return writer.node(kind, inputs, name, **attributes)
 
 
+def axes_of(call: OnnxCall) -> list[int]:
+    """Return the axes that a call reduces, of global pooling height and width."""
+    axis, rank = getattr(call.operation, "axis", (1, 2)), call.x.rank
+    axes = range(rank) if axis is None else np.ravel(axis)
+    return sorted(int(each) % rank for each in axes)
+
+
+def reduced_over_axes(writer: GraphWriter, kind: str, call: OnnxCall) -> Value:
+    """Write a call that reduces its argument over axes, such as "ReduceMean"."""
+    x, axes, keeps = call.x, axes_of(call), bool(call.operation.keepdims)
+    first = x.first and keeps
+    source = x.name if first else writer.last(x)
+    if first:
+        axes = [x.stored_axis(axis) for axis in axes]
+    return Value(
+        reduced(writer, kind, source, axes, keeps, call.name), call.shape, first
+    )
+
+
 @emits("Rescaling")
 def _rescaling(writer: GraphWriter, call: OnnxCall) -> Value:
     layer, x, name = call.operation, call.x, call.x.name

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_frm.export.onnx.convolutions import paddings, per_axis
 from keras_frm.export.onnx.graph_writer import GraphWriter, Value, stored_shape
-from keras_frm.export.onnx.operations import OnnxCall, emits, reduced
+from keras_frm.export.onnx.operations import OnnxCall, axes_of, emits, reduced_over_axes
 from keras_frm.graph.passes.primitive_layers import is_plain_resize
 
 # === Pools and means ===
@@ -36,20 +36,11 @@ def _pool(writer: GraphWriter, call: OnnxCall) -> Value:
 
 @emits("Mean", "GlobalAveragePooling2D")
 def _mean(writer: GraphWriter, call: OnnxCall) -> Value:
-    operation, x = call.operation, call.x
-    axes = getattr(operation, "axis", (1, 2))
-    axes = range(x.rank) if axes is None else np.ravel(axes).tolist()
-    axes = sorted(axis % x.rank for axis in axes)
-    keepdims = int(bool(operation.keepdims))
-    if x.rank == 4 and axes == [1, 2] and keepdims:
+    x, keeps = call.x, bool(call.operation.keepdims)
+    if x.rank == 4 and axes_of(call) == [1, 2] and keeps:
         name = writer.node("GlobalAveragePool", [writer.first(x)], call.name)
         return Value(name, call.shape, first=True)
-    stored = [x.stored_axis(axis) for axis in axes]
-    first = x.first and bool(keepdims)
-    source = x.name if first else writer.last(x)
-    axes = stored if first else axes
-    name = reduced(writer, "ReduceMean", source, axes, bool(keepdims), call.name)
-    return Value(name, call.shape, first)
+    return reduced_over_axes(writer, "ReduceMean", call)
 
 
 # === Sizes ===
