@@ -10,9 +10,12 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from onnx_files import colour_scores
+from onnx_files import write as onnx_file
 from tflite_files import SIZE, float_logits, int8_logits, uint8_mask
+from tiny import tiny_model
 
-from keras_frm import export_tflite
+from keras_frm import export_onnx, export_tflite, quantize_aware
 from keras_frm.data.representative import scenes
 from keras_frm.export.tflite.interface import with_interface
 from keras_frm.labels import LabelSet
@@ -74,6 +77,34 @@ def test_damaged_files_of_integers_alone(files, tmp_path):
         min_agreement=0,
     )
     found = dict(fuzz(2, files, 0, path, "--folder", tmp_path))
+    assert set(found) == {"none", "ModelFileError"}
+    assert sum(map(int, found.values())) == files
+
+
+@pytest.fixture(scope="module")
+def onnx_files(tmp_path_factory):
+    """Good .onnx files: a foreign one, floats and integers, with logits and a mask."""
+    folder = tmp_path_factory.mktemp("onnx")
+    onnx_file(folder / "foreign.onnx", colour_scores(SIZE))
+    network, options = tiny_model(), {"input_shape": SIZE, "min_agreement": 0}
+    for precision in ("float32", "float16"):
+        path = folder / f"{precision}.onnx"
+        export_onnx(network, path, precision=precision, **options)
+    quantized = quantize_aware(
+        network,
+        representative_data=scenes(SIZE, 2),
+        input_shape=SIZE,
+        scheme="tensorrt",
+    )
+    path = folder / "int8.onnx"
+    export_onnx(quantized, path, precision="int8", output="logits", **options)
+    return sorted(folder.glob("*.onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [40, pytest.param(300, marks=pytest.mark.long)])
+def test_damaged_onnx_files(files, onnx_files, tmp_path):
+    found = dict(fuzz(3, files, 0, *onnx_files, "--folder", tmp_path))
     assert set(found) == {"none", "ModelFileError"}
     assert sum(map(int, found.values())) == files
 

@@ -174,6 +174,28 @@ def test_no_epochs_quantize_without_training(run, camvid, tmp_path):  # noqa: F8
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_files_for_tensorrt(epochs, run, camvid, tmp_path):  # noqa: F811
+    out = tmp_path / "out"
+    options = (*QUICK, "--epochs", epochs, "--scheme", "tensorrt", "--out", out)
+    done = keras_frm("quantize", run, "--data", camvid, *options)
+    assert done.code == 0, done.err
+    assert {path.name for path in out.glob("*.onnx")} == {
+        "frm_float32.onnx",
+        "frm_int8.onnx",
+    }
+    assert not list(out.glob("*.tflite"))
+    assert (out / "benchmark.md").read_text().count(".onnx |") == 2
+    network, labels = run_folder.load_trained(out)
+    assert scheme_of(network) == "tensorrt"
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), "uint8")
+    scores = network.predict(image[None], verbose=0)
+    file = Segmenter(out / "frm_int8.onnx")
+    assert np.mean(file(image) == scores[0].argmax(-1)) > 0.99
+    assert file.labels.classes == labels.classes == CAMVID.classes
+
+
+@pytest.mark.slow
 def test_distillation_learns_from_the_float_network(
     run,
     camvid,  # noqa: F811
@@ -285,6 +307,9 @@ def quantize(tmp_path, *arguments):
         (("--freeze-after", -1), "--freeze-after"),
         (("--size", 0, 48), "at least 1"),
         (("--resize", 32, -48), "at least 1"),
+        (("--scheme", "tensort"), "no scheme 'tensort'. Choose one of: litert"),
+        (("--scheme", "tensorrt", "--report"), "--report is for scheme litert"),
+        (("--float-depthwise",), "--float-depthwise is for scheme tensorrt"),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ def compare_files(
     """Compare files on validation images; return the table, which the folder keeps.
 
     Args:
-        files: .tflite files, the first is what the others are compared with.
+        files: .tflite or .onnx files, the first is what the others are compared with.
         validation_data: Batches of one image and its mask.
         labels: Classes of the masks.
         folder: Run folder.

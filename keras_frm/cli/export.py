@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
+from keras_frm.cli.quantized_files import export_file
 from keras_frm.cli.trained import choices_of_run, labels_of_run, note_numbers
-from keras_frm.progress import progress_bar
 
 
 def export(
@@ -83,26 +83,20 @@ def export(
             "to measure the ranges of the tensors on."
         )
     note_numbers(model, labels)
-    options = {
-        "input_shape": size,
-        "precision": precision,
-        "representative_data": samples,
-        "output": output,
-        "output_stride": output_stride,
-        "labels": labels,
-        "min_agreement": min_agreement,
-        "provenance": {"source": model.name},
-    }
-    if file_format == "onnx":
-        from keras_frm.export.onnx.export import export_onnx
-
-        print(export_onnx(network, out, batch=None if open_batch else 1, **options))
-        return
-    from keras_frm.export.tflite.export import export_tflite
-
-    options["keep_float"] = keep_float or ()
-    with progress_bar("calibrating") as progress:
-        report = export_tflite(network, out, progress=progress, **options)
+    report = export_file(
+        network,
+        out,
+        input_shape=size,
+        precision=precision,
+        representative_data=samples,
+        output=output,
+        output_stride=output_stride,
+        labels=labels,
+        min_agreement=min_agreement,
+        provenance={"source": model.name},
+        keep_float=keep_float or (),
+        batch=None if open_batch else 1,
+    )
     print(report)
 
 

@@ -53,8 +53,21 @@ def quantize(
         list[str] | None,
         typer.Option(help="Operations left in float, such as 'decoder.*'; repeatable."),
     ] = None,
+    scheme: Annotated[
+        str, typer.Option(help="litert for .tflite files, tensorrt for .onnx files.")
+    ] = "litert",
+    float_depthwise: Annotated[
+        bool,
+        typer.Option(
+            "--float-depthwise",
+            help="Leave depthwise convolutions in float, of scheme tensorrt.",
+        ),
+    ] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Signal to noise of every tensor.")
+        bool,
+        typer.Option(
+            "--report", help="Signal to noise of every tensor, of scheme litert."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
@@ -72,8 +85,17 @@ def quantize(
         with_merges,
     )
     from keras_frm.presets import quantization_preset
+    from keras_frm.targets import target_of_scheme
     from keras_frm.training.run_folder import load_settings, load_trainable, new_run
 
+    file_format = target_of_scheme(scheme).format
+    if report and file_format != "tflite":
+        raise ValueError(f"--report is for scheme litert, not '{scheme}'.")
+    if float_depthwise and file_format != "onnx":
+        raise ValueError(
+            "--float-depthwise is for scheme tensorrt; name the convolutions with "
+            "--keep-float."
+        )
     keras.utils.set_random_seed(seed)
     if not run.exists():
         raise FileNotFoundError(f"There is no run folder and no .keras file at {run}.")
@@ -109,7 +131,12 @@ def quantize(
         train_data(0)  # what is wrong with the data shows before anything is done
     validation_data = plain_data(chosen, data, "val", size, **split)
     calibration = plain_data(chosen, data, "train", resize, **split)
-    options = {"freeze_after": freeze_after, "keep_float": keep_float or ()}
+    options = {
+        "scheme": scheme,
+        "freeze_after": freeze_after,
+        "keep_float": keep_float or (),
+        "float_depthwise": float_depthwise,
+    }
     config = {
         "command": "quantize",
         "run": str(run),
@@ -123,8 +150,8 @@ def quantize(
     }
     with new_run(out, config, labels, resume=True) as folder:
         trained = None
-        if chosen.epochs:
-            teacher = model if distil else None
+        # Integers of an .onnx file come from such a network alone, trained or not.
+        if chosen.epochs or file_format == "onnx":
             trained = _trained(
                 model,
                 calibration,
@@ -132,11 +159,12 @@ def quantize(
                 validation_data,
                 folder,
                 chosen,
-                teacher=teacher,
+                teacher=model if distil else None,
                 **options,
             )
         files = export_files(
-            model, trained, folder, size, labels, calibration, options["keep_float"]
+            *(model, trained, folder, size, labels, calibration),
+            *(options["keep_float"], file_format),
         )
         if report:
             print(_report(model, trained, folder, size, calibration, options))
@@ -178,6 +206,9 @@ def _trained(
             progress=progress,
             **options,
         )
+    if not chosen.epochs:
+        save_model(trainable, folder / FINAL)
+        return trainable
     trainable.compile(**recipe(chosen))
     train(
         trainable,

@@ -30,24 +30,28 @@ _CHILD = (
 )
 
 
-def try_apart(content: bytes, backend: str, runtime: str, num_threads: int) -> None:
+def try_apart(
+    content: bytes, backend: str, runtime: str, num_threads: int, *further
+) -> None:
     """Open and run a model file in a child process, unless it passed before.
 
     Args:
         content: The file.
-        backend: Name of the module whose `exercise(content, num_threads)` runs it.
+        backend: Name of the module whose `exercise(content, num_threads, *further)`
+            runs it.
         runtime: Name and version of what runs it; another one tries again.
         num_threads: Threads of the runtime.
+        further: What else `exercise` takes, as JSON can say it.
 
     Raises:
         ModelFileError: The file crashes or stalls the runtime, or is refused by it; or
             no process can be started.
     """
-    marker = _marker(content, runtime, num_threads)
+    marker = _marker(content, runtime, num_threads, further)
     with contextlib.suppress(OSError):
         if marker is not None and marker.is_file():
             return
-    _run_child(content, backend, num_threads)
+    _run_child(content, backend, (num_threads, *further))
     with contextlib.suppress(OSError):
         if marker is not None:
             marker.parent.mkdir(parents=True, exist_ok=True)
@@ -56,22 +60,23 @@ def try_apart(content: bytes, backend: str, runtime: str, num_threads: int) -> N
 
 def main() -> None:
     """Run in the child process: read a file from stdin, exit with what became of it."""
-    backend, num_threads = sys.argv[2:]
+    backend, arguments = sys.argv[2], json.loads(sys.argv[3])
     content = sys.stdin.buffer.read()
     module = importlib.import_module(backend)
-    _limit_resources(int(num_threads))
+    _limit_resources(arguments[0])
     try:
-        module.exercise(content, int(num_threads))
+        module.exercise(content, *arguments)
     except Exception as error:
         print(str(error) or type(error).__name__)
         sys.exit(_REFUSED)
 
 
-def _run_child(content: bytes, backend: str, num_threads: int) -> None:
+def _run_child(content: bytes, backend: str, arguments: tuple) -> None:
     if getattr(sys, "frozen", False) or not sys.executable:
         raise ModelFileError(f"there is no Python to try it with; {_TRUST}")
     path = json.dumps([str(folder) for folder in sys.path])
-    command = [sys.executable, "-I", "-c", _CHILD, path, backend, str(num_threads)]
+    arguments = json.dumps(arguments)
+    command = [sys.executable, "-I", "-c", _CHILD, path, backend, arguments]
     try:
         done = subprocess.run(
             command,
@@ -128,12 +133,14 @@ def _limit_resources(num_threads: int) -> None:
             resource.setrlimit(name, (limit, most))
 
 
-def _marker(content: bytes, runtime: str, num_threads: int) -> Path | None:
+def _marker(
+    content: bytes, runtime: str, num_threads: int, further: tuple
+) -> Path | None:
     """Return the file whose presence says that a trial was passed."""
     folder = _cache_folder()
     if folder is None:
         return None
-    circumstances = (runtime, num_threads, __version__, platform.machine())
+    circumstances = (runtime, num_threads, *further, __version__, platform.machine())
     digest = hashlib.sha256(repr(circumstances).encode())
     digest.update(hashlib.sha256(content).digest())
     return folder / "passed_trials" / digest.hexdigest()

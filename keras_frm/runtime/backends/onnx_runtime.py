@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 
+from keras_frm.errors import ArgumentError
 from keras_frm.runtime.backends.network import NetworkOptions
 from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
 from keras_frm.runtime.onnx.check import check_onnx
@@ -36,7 +37,7 @@ class OnnxNetwork:
         self.metadata = check_onnx(content)
         if options.verify:
             version = f"onnxruntime {onnxruntime.__version__}"
-            try_apart(content, __name__, version, options.num_threads)
+            try_apart(content, __name__, version, options.num_threads, options.size)
         self._session = load_session(
             content, session_options(options.num_threads), options.provider
         )
@@ -65,23 +66,27 @@ class OnnxNetwork:
 open_network = OnnxNetwork
 
 
-def exercise(content: bytes, num_threads: int) -> None:
+def exercise(
+    content: bytes, num_threads: int, size: tuple[int, int] | None = None
+) -> None:
     """Load and run a file of unknown origin; only for a process that may crash.
 
     Args:
         content: The file.
         num_threads: Threads of the runtime.
+        size: Height and width to take where the file leaves them open.
 
     Raises:
-        ValueError: The runtime refuses the file.
+        ValueError: The runtime refuses the file, or it takes no image.
         RuntimeError: The runtime cannot run it.
     """
     session = load_session(content, session_options(num_threads))
-    (tensor,) = _details(session.get_inputs())
-    # Sides that are left open are not known before somebody names them.
-    if all(side is not None for side in tensor.shape[1:]):
-        image = np.zeros((1, *tensor.shape[1:]), tensor.dtype)
-        session.run(None, {tensor.key: image})
+    try:
+        taken = read_input(_details(session.get_inputs()), check_onnx(content), size)
+    except ArgumentError:  # it needs a size, which whoever opens it will say
+        return
+    image = np.zeros((*taken.size, 3), np.uint8)
+    session.run(None, {taken.key: taken.prepare(image)})
 
 
 def session_options(num_threads: int):

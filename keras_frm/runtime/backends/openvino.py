@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from keras_frm.errors import ArgumentError
 from keras_frm.runtime.backends.network import NetworkOptions
 from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
 from keras_frm.runtime.onnx.check import check_onnx
@@ -34,7 +35,7 @@ class OpenVinoNetwork:
         self.metadata = check_onnx(content)
         if options.verify:
             version = f"openvino {openvino.__version__}"
-            try_apart(content, __name__, version, options.num_threads)
+            try_apart(content, __name__, version, options.num_threads, options.size)
         model = _read(content)
         taken, given = _details(model.inputs), _details(model.outputs)
         self._input = read_input(taken, self.metadata, options.size)
@@ -60,22 +61,29 @@ class OpenVinoNetwork:
 open_network = OpenVinoNetwork
 
 
-def exercise(content: bytes, num_threads: int) -> None:
+def exercise(
+    content: bytes, num_threads: int, size: tuple[int, int] | None = None
+) -> None:
     """Load and run a file of unknown origin; only for a process that may crash.
 
     Args:
         content: The file.
         num_threads: Threads of the runtime.
+        size: Height and width to take where the file leaves them open.
 
     Raises:
+        ArgumentError: It needs a `size`.
+        ValueError: It takes no image.
         RuntimeError: The runtime refuses the file.
     """
     model = _read(content)
-    (tensor,) = _details(model.inputs)
-    if all(side is not None for side in tensor.shape[1:]):
-        image = np.zeros((1, *tensor.shape[1:]), tensor.dtype)
-        model.reshape(image.shape)
-        _compile(model, num_threads).create_infer_request().infer([image])
+    try:
+        taken = read_input(_details(model.inputs), check_onnx(content), size)
+    except ArgumentError:  # it needs a size, which whoever opens it will say
+        return
+    image = taken.prepare(np.zeros((*taken.size, 3), np.uint8))
+    model.reshape(image.shape)
+    _compile(model, num_threads).create_infer_request().infer([image])
 
 
 def _read(content):
