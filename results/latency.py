@@ -5,33 +5,52 @@ python results/latency.py WORK_FOLDER [--sizes 256x512 512x1024] [--runs 25]
 
 Registered networks (`frm` is VAN-small, FRM, bilinear FPN), 19 classes, logits at
 stride 4, random weights with BatchNorm statistics that are not trivial; a number behind
-a name is its decoder's width. `int8_trained` is the file of what `quantize_aware` makes
-of it, before any training. Files that are in the folder are taken as they are. All are
-timed in turn; ratios are to the first file, and to the network's own float32 file.
-Writes results/latency.csv.
+a name is its decoder's width. `int8_trained` and `openvino_int8` are the files of what
+`quantize_aware` makes of it, before any training. Files that are in the folder are
+taken as they are. All are timed in turn; ratios are to the first file, and to the
+network's own float32 file. Writes results/latency.csv.
 """
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 from table import write_table
 
-from keras_frm import build_model, export_tflite, quantize_aware
+from keras_frm import build_model, export_onnx, export_tflite, quantize_aware
 from keras_frm.benchmark.machine import machine_name
 from keras_frm.benchmark.peak_memory import peak_memory
 from keras_frm.benchmark.timing import interleaved_times
 from keras_frm.data.representative import scenes
-from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.backends.tensors import read_output
+from keras_frm.runtime.backends.network import open_network
 
 THREADS = 2
-PRECISIONS = {
-    "float32": "float32",
-    "int8": "int8",
-    "int8_trained": "int8",
-    "int8_full": "int8_full",
+
+
+class Kind(NamedTuple):
+    """A kind of file, and what runs it."""
+
+    ending: str
+    precision: str
+    scheme: str | None = None
+    provider: str | None = None
+
+    def file_name(self, network: str, size: tuple[int, int]) -> str:
+        parts = network.replace(":", "_"), self.scheme or "export", self.precision
+        return f"{'_'.join(parts)}_{size[0]}x{size[1]}.{self.ending}"
+
+
+KINDS = {
+    "plain": Kind("tflite", "float32", "plain"),
+    "float32": Kind("tflite", "float32"),
+    "int8": Kind("tflite", "int8"),
+    "int8_trained": Kind("tflite", "int8", "litert"),
+    "int8_full": Kind("tflite", "int8_full"),
+    "onnx_float32": Kind("onnx", "float32"),
+    "openvino_float32": Kind("onnx", "float32", provider="openvino"),
+    "openvino_int8": Kind("onnx", "int8", "tensorrt", provider="openvino"),
 }
 
 
@@ -50,54 +69,58 @@ def built(text):
 
 
 def export_all(folder, size, network, kinds):
-    """Export the plain file and ours; return kind -> path."""
-    height, width = size
-    stem = network.replace(":", "_")
-    files = {k: folder / f"{stem}_{k}_{height}x{width}.tflite" for k in kinds}
+    """Export all that is not there; return kind -> path."""
+    files = {name: folder / KINDS[name].file_name(network, size) for name in kinds}
     if all(path.exists() for path in files.values()):
         return files
     model = built(network)
-    plain = keras.Model(
-        model.network.input, model.network.get_layer("classifier").output
-    )
-    signature = [keras.InputSpec(shape=(1, height, width, 3), dtype="float32")]
-    if "plain" in files:
-        plain.export(files["plain"], format="litert", input_signature=signature)
-    for name in kinds:
-        if name == "plain":
-            continue
-        precision, source = PRECISIONS[name], model
-        if name == "int8_trained":
-            images = scenes(size, 8)
-            source = quantize_aware(model, representative_data=images, input_shape=size)
-        report = export_tflite(
-            source,
-            files[name],
-            input_shape=size,
-            precision=precision,
-            representative_data=scenes(size, 8),
-            output="logits",
-            output_stride=4,
-            min_agreement=0,
-        )
-        print(report, flush=True)
+    for name, path in files.items():
+        if not path.exists():
+            export(model, KINDS[name], path, size)
     return files
+
+
+def export(model, kind, path, size):
+    """Write one file, with logits at stride 4."""
+    if kind.scheme == "plain":
+        logits = model.network.get_layer("classifier").output
+        signature = [keras.InputSpec(shape=(1, *size, 3), dtype="float32")]
+        keras.Model(model.network.input, logits).export(
+            path, format="litert", input_signature=signature
+        )
+        return
+    if kind.scheme:
+        model = quantize_aware(
+            model,
+            representative_data=scenes(size, 8),
+            input_shape=size,
+            scheme=kind.scheme,
+        )
+    write = export_onnx if kind.ending == "onnx" else export_tflite
+    report = write(
+        model,
+        path,
+        input_shape=size,
+        precision=kind.precision,
+        representative_data=scenes(size, 8),
+        output="logits",
+        output_stride=4,
+        min_agreement=0,
+    )
+    print(report, flush=True)
 
 
 def measure(files, size, runs):
     """Return the rows of one size; files are by network and kind."""
-    image = scenes(size, 1)[0][None]
-    interpreters, logits = {}, {}
-    for name, path in files.items():
-        interpreter = load_interpreter(path.read_bytes(), THREADS)
-        entry = interpreter.get_input_details()[0]
-        interpreter.set_tensor(entry["index"], image.astype(entry["dtype"]))
-        interpreter.invoke()
-        out = read_output(interpreter, None)
-        interpreters[name] = interpreter
-        logits[name] = out.decode(interpreter.get_tensor(out.index))  # (h, w, C)
-    calls = [interpreter.invoke for interpreter in interpreters.values()]
-    times = interleaved_times(calls, runs)
+    image = scenes(size, 1)[0].astype(np.uint8)
+    opened = {
+        (network, kind): open_network(
+            path, THREADS, verify=False, provider=KINDS[kind].provider
+        )
+        for (network, kind), path in files.items()
+    }
+    logits = {name: network.run(image) for name, network in opened.items()}
+    times = interleaved_times([network.invoke for network in opened.values()], runs)
     columns = dict(zip(files, times.T, strict=True))
     first = next(iter(files))
     for (network, kind), path in files.items():
@@ -107,6 +130,7 @@ def measure(files, size, runs):
         found = logits[network, kind]
         difference = np.abs(found - reference).max() / np.abs(reference).max()
         same = reference.argmax(-1) == found.argmax(-1)
+        memory = peak_memory(path, size, THREADS, KINDS[kind].provider)
         yield {
             "size": f"{size[0]}x{size[1]}",
             "network": network,
@@ -118,7 +142,7 @@ def measure(files, size, runs):
             "runs": runs,
             "logits_difference": f"{difference:.1e}",
             "same_class": round(float(same.mean()), 6),
-            "peak_memory_mb": round(peak_memory(path, size, THREADS) / 1e6, 1),
+            "peak_memory_mb": round(memory / 1e6, 1),
             "file_mb": round(path.stat().st_size / 1e6, 1),
             "machine": machine_name(),
         }
@@ -134,8 +158,8 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", nargs="+", default=["256x512", "512x1024"])
     parser.add_argument("--networks", nargs="+", default=["frm"])
-    kinds = ["plain", *PRECISIONS]
-    parser.add_argument("--files", nargs="+", choices=kinds, default=kinds)
+    default = ["plain", "float32", "int8", "int8_trained", "int8_full"]
+    parser.add_argument("--files", nargs="+", choices=KINDS, default=default)
     parser.add_argument("--runs", type=int, default=25)
     default = Path(__file__).with_suffix(".csv")
     parser.add_argument("--out", type=Path, default=default)

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import keras
-from latency import network
+from latency import built
 from table import write_table
 
 from keras_frm import export_tflite
@@ -25,7 +25,7 @@ OURS = (("float32", 1), ("float32", 4), ("int8", 1), ("int8", 4))
 
 def export_all(folder):
     """Export all that is not there; return name -> path."""
-    model = network()
+    model = built("frm")
     files = {"plain, logits": folder / "plain_1024x2048.tflite"}
     if not files["plain, logits"].exists():
         signature = [keras.InputSpec(shape=(1, *SIZE, 3), dtype="float32")]

@@ -18,34 +18,20 @@ from table import write_table
 
 from keras_frm import export_tflite, load_dataset
 from keras_frm.graph.strides import at_stride
-from keras_frm.runtime.backends.litert import load_interpreter
-from keras_frm.runtime.backends.tensors import read_input, read_output
+from keras_frm.runtime.backends.network import open_network
 from keras_frm.training.run_folder import load_trained
 
 STRIDE = 4  # of the head
 
 
-def runner(path):
-    """Return a function from an image to what a file gives, decoded."""
-    interpreter = load_interpreter(path.read_bytes(), 2)
-    taken, given = read_input(interpreter, None), read_output(interpreter, None)
-
-    def run(image):
-        interpreter.set_tensor(taken.index, taken.prepare(image))
-        interpreter.invoke()
-        return given.decode(interpreter.get_tensor(given.index))
-
-    return run
-
-
 def exported(network, labels, size, **output):
-    """Return a function that runs the network's int8 file."""
+    """Return a function from an image to what the network's int8 file gives."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frm.tflite"
         export_tflite(
             network, path, input_shape=size, precision="int8", labels=labels, **output
         )
-        return runner(path)
+        return open_network(path, 2).run
 
 
 def main():
