@@ -73,3 +73,15 @@ def clock(*pattern):
         return state["now"]
 
     return read
+
+
+def randomise(model):
+    """Give a model random biases, factors and BatchNorm statistics."""
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        name = weight.path.rsplit("/", 1)[-1]
+        if name in ("gamma", "moving_variance"):
+            weight.assign(random.uniform(0.5, 1.5, weight.shape))
+        elif name in ("beta", "bias", "moving_mean"):
+            weight.assign(random.normal(0, 0.3, weight.shape))
+    return model

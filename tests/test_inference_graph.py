@@ -6,6 +6,7 @@ from collections import Counter
 import keras
 import numpy as np
 import pytest
+from helpers import randomise
 from keras import layers, ops
 from tiny import tiny_backbone, tiny_model
 
@@ -20,18 +21,6 @@ from keras_frm.networks.registry import build_network
 from keras_frm.quantization.plan import Plan
 
 SIZE = (64, 96)
-
-
-def randomise(model):
-    """Give a model random biases, factors and BatchNorm statistics."""
-    random = np.random.default_rng(0)
-    for weight in model.weights:
-        name = weight.path.rsplit("/", 1)[-1]
-        if name in ("gamma", "moving_variance"):
-            weight.assign(random.uniform(0.5, 1.5, weight.shape))
-        elif name in ("beta", "bias", "moving_mean"):
-            weight.assign(random.normal(0, 0.3, weight.shape))
-    return model
 
 
 @functools.cache

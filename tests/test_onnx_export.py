@@ -5,11 +5,12 @@ import numpy as np
 import onnx
 import onnx_files
 import pytest
+from helpers import randomise
 from onnx import TensorProto, helper, numpy_helper
 from test_cli import keras_frm
 from tiny import tiny_model
 
-from keras_frm import export_onnx, export_tflite, quantize_aware
+from keras_frm import build_model, export_onnx, export_tflite, quantize_aware
 from keras_frm.export.onnx.checks import check_batch, check_model
 from keras_frm.export.report import ExportError
 from keras_frm.labels import CAMVID
@@ -93,6 +94,43 @@ def test_precisions_and_batches(precision, opset, tolerance, batch, model, tmp_p
     assert (TensorProto.FLOAT16 in weights) == (precision == "float16")
     segmenter = Segmenter(path, verify=False)
     assert segmenter(IMAGES[0]).shape == SIZE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 96), (85, 119)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"backbone": "van_small"},
+        {"backbone": "van_small", "alignment": "flow"},
+        {"backbone": "van_tiny"},
+        {"backbone": "efficientnet_lite0"},
+        {"network": "frm_lite0"},
+        {"backbone": "van_tiny", "context": "ppm"},
+        {"backbone": "van_tiny", "context": "dappm"},
+        {"backbone": "van_tiny", "context": None, "alignment": "flow"},
+    ],
+    ids=lambda network: "-".join(map(str, network.values())),
+)
+def test_logits_of_whole_networks(network, size, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = randomise(build_model("cityscapes", **network))
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+    expected = logits_of(model, images)
+    for batch in (1, None):
+        _, path = exported(
+            model, tmp_path, input_shape=size, output="logits", batch=batch
+        )
+        session = onnxruntime.InferenceSession(path)
+        batches = [images] if batch is None else [images[:1], images[1:]]
+        found = np.concatenate([session.run(None, {"image": x})[0] for x in batches])
+        # With such statistics each is up to 1.3e-5 from the same network in float64.
+        noise = 2.5e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=noise)
+        best = np.sort(expected)[..., -2:]  # (B, H, W, 2)
+        told_apart = best[..., 1] - best[..., 0] > 2 * noise
+        assert told_apart.mean() > 0.999
+        assert (found.argmax(-1) == expected.argmax(-1))[told_apart].all()
 
 
 def test_what_the_file_says_of_itself(model, tmp_path):
