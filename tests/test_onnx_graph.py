@@ -57,6 +57,12 @@ def attention(x):
     return ops.matmul(ops.softmax(similar, axis=2), x)
 
 
+def dot_products(x):
+    x = ops.reshape(x, (1, 78, 9))
+    query, value, key = (layers.Dense(4)(x[:, :n]) for n in (30, 78, 78))
+    return layers.Attention(use_scale=True)([query, value, key])
+
+
 def adaptive(x):
     x = layers.Conv2D(4, 3, padding="same")(x)
     random = np.random.default_rng(2)
@@ -147,6 +153,15 @@ NETWORKS = {
     "centre": lambda x: layers.CenterCrop(7, 9)(layers.Conv2D(2, 1)(x)),
     "part": lambda x: layers.Conv2D(4, 1)(x)[:, 1:-2, ::3, 1:],
     "one row": lambda x: layers.Conv2D(4, 1)(x)[:, 3, ..., 2:],
+    "heads": lambda x: layers.MultiHeadAttention(2, 3, value_dim=5)(
+        layers.Conv2D(4, 3, 3)(x), layers.Conv2D(6, 3, 2)(x)
+    ),
+    "heads by name": lambda x: layers.MultiHeadAttention(3, 2, use_bias=False)(
+        key=layers.Conv2D(3, 2)(ops.reshape(x, (1, 26, 9, 3))),
+        value=layers.Conv2D(5, 2)(ops.reshape(x, (1, 26, 9, 3))),
+        query=layers.Conv2D(4, 3)(x),
+    ),
+    "dot products": dot_products,
     "dropped": lambda x: layers.Dropout(0.5)(layers.Identity()(x)),
 }
 
@@ -263,6 +278,21 @@ def test_resizing_of_another_kind_is_refused(options):
     model = keras.Model(x, ops.image.resize(x, (5, 7), **options))
     with pytest.raises(ValueError, match="has no rule in the export to ONNX"):
         to_onnx(model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "match"),
+    [
+        ({}, {"use_causal_mask": True}, "'strange' has a mask"),
+        ({"attention_axes": 1}, {}, "not attend to all places"),
+    ],
+    ids=str,
+)
+def test_attention_of_another_kind_is_refused(layer, options, match):
+    x = keras.Input((*SIZE, 3), batch_size=1)
+    attention = layers.MultiHeadAttention(1, 2, **layer, name="strange")
+    with pytest.raises(ValueError, match=match):
+        to_onnx(keras.Model(x, attention(x, x, **options)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A graph of primitive Keras operations as an ONNX model."""
 
+import inspect
+
 import keras
 import numpy as np
 import onnx
@@ -9,6 +11,7 @@ from keras_frm import __version__
 from keras_frm.backend.private_hooks import calls_of
 
 # They register how operations are written.
+from keras_frm.export.onnx import attention as attention
 from keras_frm.export.onnx import convolutions as convolutions
 from keras_frm.export.onnx import further_operations as further_operations
 from keras_frm.export.onnx import normalizations as normalizations
@@ -116,8 +119,9 @@ def _emitted(writer, operation, args, kwargs, made, values):
             f"{kind} '{operation.name}' mixes the images of a batch; export with "
             "batch=1."
         )
-    given = (*args, *(v for k, v in kwargs.items() if k not in ("training", "mask")))
-    arguments = keras.tree.map_structure(lambda x: _value(x, values), given)
+    bound = inspect.signature(operation.call).bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = keras.tree.map_structure(lambda x: _value(x, values), bound.args)
     return EMITTERS[kind](writer, OnnxCall(operation, arguments, tuple(made[0].shape)))
 
 

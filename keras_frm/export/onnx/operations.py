@@ -13,7 +13,8 @@ class OnnxCall(NamedTuple):
 
     Args:
         operation: The layer, or the operation of `keras.ops`.
-        args: Its positional arguments: values, arrays and whatever else.
+        args: Its arguments in their order, defaults too: values, arrays and whatever
+            else.
         shape: Shape of its result.
     """
 
