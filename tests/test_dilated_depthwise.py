@@ -177,6 +177,20 @@ def test_names_of_weights_and_config_are_those_of_keras():
 def test_machines_that_keep_the_layer_of_keras(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert not device.has_onednn()
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    monkeypatch.setattr(device.platform, "machine", lambda: "x86_64")
+    assert device.has_onednn()
     monkeypatch.setattr(device.platform, "machine", lambda: "arm64")
     assert not device.has_onednn()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [({"avx2", "fma"}, False), ({"avx2", "avx512_vnni"}, True), (set(), False)],
+    ids=str,
+)
+def test_processors_on_which_tensorflow_takes_onednn(flags, expected, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.setattr(device.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(device, "_processor_flags", lambda: frozenset(flags))
+    assert device.has_onednn() == expected

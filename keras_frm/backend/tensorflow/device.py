@@ -1,13 +1,18 @@
 """What the network is computed on."""
 
+import functools
 import os
 import platform
+from pathlib import Path
 
 import tensorflow as tf
 
+# Without one of them TensorFlow leaves oneDNN out, unless it is told to take it.
+_FOR_NETWORKS = ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
+
 
 def has_onednn() -> bool:
-    """Whether TensorFlow computes on x86 processors alone, with oneDNN as by default.
+    """Whether TensorFlow computes on x86 processors alone, with oneDNN.
 
     Some layers train faster in another form there. Elsewhere it was not measured, and
     they do as Keras does.
@@ -18,6 +23,24 @@ def has_onednn() -> bool:
     """
     return (
         platform.machine().lower() in ("x86_64", "amd64")
-        and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+        and _is_switched_on()
         and all(d.device_type == "CPU" for d in tf.config.list_logical_devices())
     )
+
+
+def _is_switched_on() -> bool:
+    wanted = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    if wanted is not None:
+        return wanted.lower() in ("1", "true")
+    return bool(_processor_flags().intersection(_FOR_NETWORKS))
+
+
+@functools.cache
+def _processor_flags() -> frozenset[str]:
+    """Return the instructions of this processor, none where the system hides them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = (line.partition(":")[2] for line in lines if line.startswith("flags"))
+    return frozenset(next(flags, "").split())

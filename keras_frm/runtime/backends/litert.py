@@ -5,8 +5,8 @@ from types import ModuleType
 
 import numpy as np
 
-from keras_frm.runtime.backends.network import NetworkOptions
-from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
+from keras_frm.runtime.backends.network import Network, NetworkOptions
+from keras_frm.runtime.backends.tensors import TensorDetails
 from keras_frm.runtime.tflite import metadata_zip
 from keras_frm.runtime.tflite.check import check_tflite
 from keras_frm.runtime.trial import try_apart
@@ -19,7 +19,7 @@ _RUNTIMES = {
 }
 
 
-class TFLiteNetwork:
+class TFLiteNetwork(Network):
     """A `.tflite` file that is open, see `Network`.
 
     Args:
@@ -31,18 +31,16 @@ class TFLiteNetwork:
     """
 
     def __init__(self, content: bytes, options: NetworkOptions):
-        self.runtime = runtime_name()
         self.interpreter = open_tflite(
             content, options.num_threads, verify=options.verify
         )
-        self.metadata = metadata_zip.read(content)
-        taken = _details(self.interpreter.get_input_details())
-        given = _details(self.interpreter.get_output_details())
-        self._input = read_input(taken, self.metadata, options.size)
-        self._output = read_output(given, self.metadata, self._input.channels_first)
-        self.input_size = self._input.size
-        self.labels = self._output.labels
-        self.output = self._output.kind
+        super().__init__(
+            runtime_name(),
+            metadata_zip.read(content),
+            _details(self.interpreter.get_input_details()),
+            _details(self.interpreter.get_output_details()),
+            options.size,
+        )
 
     def run(self, image: np.ndarray) -> np.ndarray:
         self.interpreter.set_tensor(self._input.key, self._input.prepare(image))

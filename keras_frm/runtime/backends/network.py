@@ -2,13 +2,14 @@
 
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_frm.errors import ArgumentError
-from keras_frm.labels import LabelSet
+from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
 from keras_frm.runtime.errors import ModelFileError
 from keras_frm.runtime.file_metadata import FileMetadata
 
@@ -47,22 +48,41 @@ class NetworkOptions(NamedTuple):
     path: Path = Path()
 
 
-class Network(Protocol):
-    """What a backend returns; one call at a time.
+class Network:
+    """A model file that is open, whatever runs it; one call at a time.
 
     Args:
         runtime: Name of the package that runs it.
         metadata: What the file says about itself; None for foreign files.
-        labels: Names and colours of the classes.
+        taken: Its inputs.
+        given: Its outputs.
+        size: Height and width to take where the file leaves them open.
+
+    Attributes:
         input_size: Height and width that the network sees, in pixels.
+        labels: Names and colours of the classes.
         output: "mask", "logits" or "scores".
+
+    Raises:
+        ArgumentError: It takes images of any size and none is given.
+        ValueError: It is no segmentation network.
     """
 
-    runtime: str
-    metadata: FileMetadata | None
-    labels: LabelSet
-    input_size: tuple[int, int]
-    output: str
+    def __init__(
+        self,
+        runtime: str,
+        metadata: FileMetadata | None,
+        taken: Sequence[TensorDetails],
+        given: Sequence[TensorDetails],
+        size: tuple[int, int] | None,
+    ):
+        self.runtime = runtime
+        self.metadata = metadata
+        self._input = read_input(taken, metadata, size)
+        self._output = read_output(given, metadata, self._input.channels_first)
+        self.input_size = self._input.size
+        self.labels = self._output.labels
+        self.output = self._output.kind
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Return what the network makes of an image.
@@ -73,9 +93,11 @@ class Network(Protocol):
         Returns:
             (h, w) uint8 class ids, or (h, w, C) float32 logits or scores.
         """
+        raise NotImplementedError
 
-    def invoke(self) -> None:
+    def invoke(self) -> object:
         """Run once more on the image that is in place, to be timed."""
+        raise NotImplementedError
 
 
 def open_network(

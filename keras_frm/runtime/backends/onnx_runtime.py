@@ -5,8 +5,8 @@ import importlib
 import numpy as np
 
 from keras_frm.errors import ArgumentError
-from keras_frm.runtime.backends.network import NetworkOptions
-from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
+from keras_frm.runtime.backends.network import Network, NetworkOptions
+from keras_frm.runtime.backends.tensors import TensorDetails, read_input
 from keras_frm.runtime.onnx.check import check_onnx
 from keras_frm.runtime.trial import try_apart
 
@@ -19,7 +19,7 @@ _PROVIDERS = {
 _FATAL_ONLY = 4  # of the runtime's levels of messages
 
 
-class OnnxNetwork:
+class OnnxNetwork(Network):
     """An `.onnx` file that is open in ONNX Runtime, see `Network`.
 
     Args:
@@ -33,21 +33,20 @@ class OnnxNetwork:
     def __init__(self, content: bytes, options: NetworkOptions):
         onnxruntime = _onnxruntime()
         _check_provider(onnxruntime, options.provider)
-        self.runtime = "onnxruntime"
-        self.metadata = check_onnx(content)
+        metadata = check_onnx(content)
         if options.verify:
             version = f"onnxruntime {onnxruntime.__version__}"
             try_apart(content, __name__, version, options.num_threads, options.size)
         self._session = load_session(
             content, session_options(options.num_threads), options.provider
         )
-        taken = _details(self._session.get_inputs())
-        given = _details(self._session.get_outputs())
-        self._input = read_input(taken, self.metadata, options.size)
-        self._output = read_output(given, self.metadata, self._input.channels_first)
-        self.input_size = self._input.size
-        self.labels = self._output.labels
-        self.output = self._output.kind
+        super().__init__(
+            "onnxruntime",
+            metadata,
+            _details(self._session.get_inputs()),
+            _details(self._session.get_outputs()),
+            options.size,
+        )
         image = np.zeros((*self.input_size, 3), np.uint8)
         self.feed = {self._input.key: self._input.prepare(image)}
 

@@ -6,8 +6,8 @@ import io
 import numpy as np
 
 from keras_frm.errors import ArgumentError
-from keras_frm.runtime.backends.network import NetworkOptions
-from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
+from keras_frm.runtime.backends.network import Network, NetworkOptions
+from keras_frm.runtime.backends.tensors import TensorDetails, read_input
 from keras_frm.runtime.onnx.check import check_onnx
 from keras_frm.runtime.trial import try_apart
 
@@ -21,7 +21,7 @@ _DTYPES = {
 }
 
 
-class OpenVinoNetwork:
+class OpenVinoNetwork(Network):
     """An `.onnx` file that is open in OpenVINO, see `Network`.
 
     Args:
@@ -31,18 +31,13 @@ class OpenVinoNetwork:
 
     def __init__(self, content: bytes, options: NetworkOptions):
         openvino = _openvino()
-        self.runtime = "openvino"
-        self.metadata = check_onnx(content)
+        metadata = check_onnx(content)
         if options.verify:
             version = f"openvino {openvino.__version__}"
             try_apart(content, __name__, version, options.num_threads, options.size)
         model = _read(content)
-        taken, given = _details(model.inputs), _details(model.outputs)
-        self._input = read_input(taken, self.metadata, options.size)
-        self._output = read_output(given, self.metadata, self._input.channels_first)
-        self.input_size = self._input.size
-        self.labels = self._output.labels
-        self.output = self._output.kind
+        ends = _details(model.inputs), _details(model.outputs)
+        super().__init__("openvino", metadata, *ends, options.size)
         image = self._input.prepare(np.zeros((*self.input_size, 3), np.uint8))
         model.reshape(image.shape)
         self._request = _compile(model, options.num_threads).create_infer_request()

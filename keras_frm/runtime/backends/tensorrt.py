@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_frm.runtime.backends.network import NetworkOptions
-from keras_frm.runtime.backends.tensors import TensorDetails, read_input, read_output
+from keras_frm.runtime.backends.network import Network, NetworkOptions
+from keras_frm.runtime.backends.tensors import TensorDetails
 from keras_frm.runtime.tensorrt.cuda import Buffer, Stream, device_name, use_device
 from keras_frm.runtime.tensorrt.plan_file import read_beside, tensorrt
 
 
-class TensorRtNetwork:
+class TensorRtNetwork(Network):
     """An engine that is open in TensorRT, see `Network`.
 
     An engine is a program for the GPU. Nothing checks what it does: it must come from
@@ -20,9 +20,7 @@ class TensorRtNetwork:
     """
 
     def __init__(self, content: bytes, options: NetworkOptions):
-        self.runtime = "tensorrt"
         known = read_beside(options.path, content)
-        self.metadata = known and known.metadata
         trt = tensorrt()
         _check_machine(known, trt.__version__)
         use_device()
@@ -34,11 +32,8 @@ class TensorRtNetwork:
                 "damaged, or of another GPU or version; build it here."
             )
         taken, given = _details(trt, engine)
-        self._input = read_input(taken, self.metadata, options.size)
-        self._output = read_output(given, self.metadata, self._input.channels_first)
-        self.input_size = self._input.size
-        self.labels = self._output.labels
-        self.output = self._output.kind
+        metadata = known and known.metadata
+        super().__init__("tensorrt", metadata, taken, given, options.size)
         self._result = np.empty(given[0].shape, given[0].dtype)
         image = self._input.prepare(np.zeros((*self.input_size, 3), np.uint8))
         self._taken, self._given = Buffer(image.nbytes), Buffer(self._result.nbytes)
