@@ -40,6 +40,8 @@ def main():
     page = (given.card / "card.md").read_text()
     # Pictures of the data are not passed on.
     page = re.sub(r"## Pictures\n\n.*?\n(?=## )", "", page, flags=re.DOTALL)
+    # Nor are the folders of whoever trained it.
+    page = re.sub(r"(?<=[ (])/\S*/(?=\S)", "", page)
     write_bytes(FOLDER / f"{given.name}.md", page.encode())
 
     preset = load_settings(given.run)["preset"]
