@@ -186,7 +186,7 @@ def test_machines_that_keep_the_layer_of_keras(monkeypatch):
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [({"avx2", "fma"}, False), ({"avx2", "avx512_vnni"}, True), (set(), False)],
+    [(("avx2", "fma"), False), (("avx2", "avx512_vnni"), True), ((), False)],
     ids=str,
 )
 def test_processors_on_which_tensorflow_takes_onednn(flags, expected, monkeypatch):
