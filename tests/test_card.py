@@ -74,6 +74,7 @@ def test_page_of_a_run(run, tmp_path):
         assert picture.width >= 4 * 48  # image, label, and two masks
 
 
+@pytest.mark.slow
 def test_a_file_of_another_runtime(run, tmp_path):
     model = keras_frm.load_model(run / BEST)
     keras_frm.export_onnx(model, tmp_path / "toy.onnx", input_shape=(36, 48))
@@ -85,6 +86,7 @@ def test_a_file_of_another_runtime(run, tmp_path):
         assert picture.width >= 4 * 48
 
 
+@pytest.mark.slow
 def test_other_terms_and_no_pictures(run, tmp_path):
     options = ("--licence", "Ours alone.", "--no-pictures", "--title", "Streets")
     done = command("card", run, "--out", tmp_path, "--limit", 1, *options)

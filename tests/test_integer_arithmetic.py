@@ -207,6 +207,7 @@ def assert_equal_numbers(model, given, folder):
     np.testing.assert_array_equal(run_file(path, given), expected)
 
 
+@pytest.mark.slow
 def test_file_gives_the_very_numbers_after_training_and_after_new_ranges(tmp_path):
     keras.utils.set_random_seed(0)
     x = keras.Input((*SIZE, 3), name="image")

@@ -1,4 +1,4 @@
-"""The weights that this version comes with: whole, small, described, and of one kind."""
+"""The weights that this version comes with: whole, small and described."""
 
 import numpy as np
 import pytest

@@ -150,6 +150,7 @@ def test_changes_go_to_the_preset_or_to_its_recipe(own):
         own.with_changes(speed=3)
 
 
+@pytest.mark.slow
 def test_model_of_an_unregistered_preset_works_in_a_new_process(own, tmp_path):
     """No preset of its name is registered there: classes and recipe are in the file."""
     model = toy_model(2, preset=own)

@@ -216,6 +216,7 @@ def test_training_goes_on_where_the_float_network_was(optimizer):
     assert max(history.history["loss"]) < 1.5 * reference
 
 
+@pytest.mark.slow
 def test_every_weight_learns_and_ranges_follow():
     trainable = quantized(trained(mobile_net))
     before, ends = weights_of(trainable), _ends(trainable)

@@ -241,6 +241,7 @@ def test_without_distillation_there_is_no_teacher(
     assert model.optimizer.use_ema
 
 
+@pytest.mark.slow
 def test_interrupted_training_leaves_its_last_epoch(
     run,
     camvid,  # noqa: F811

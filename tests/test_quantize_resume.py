@@ -94,6 +94,7 @@ class Ends(keras.callbacks.Callback):
         self.seen.append([[float(end) for end in layer.ends()] for layer in ranges])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "freeze_after",
     [None, *(pytest.param(n, marks=pytest.mark.long) for n in (STEPS, STEPS + 2))],

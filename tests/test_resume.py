@@ -334,6 +334,7 @@ def test_steps_per_execution_that_do_not_fit(tmp_path):
         train_in(tmp_path, model=model)
 
 
+@pytest.mark.slow
 def test_worker_that_is_not_the_chief_writes_nothing(trained, tmp_path):
     second = Distribution(tf.distribute.get_strategy(), worker=1, workers=2)
     model, _ = train_in(tmp_path, spread=second)

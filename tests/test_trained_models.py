@@ -85,6 +85,7 @@ def test_evaluate_takes_what_is_not_given(run, camvid, tmp_path):
     assert f"from the run {run}: preset camvid\n" in done.err
 
 
+@pytest.mark.slow
 def test_data_of_the_run_that_are_gone(run, camvid):
     shutil.rmtree(camvid)
     done = keras_frm("evaluate", run)
@@ -125,6 +126,7 @@ def test_path_of_the_data_as_it_was_typed_elsewhere(run, camvid):
     assert f"data {camvid}" in keras_frm("evaluate", run).err
 
 
+@pytest.mark.slow
 def test_benchmark_takes_the_data_of_the_run(run, camvid, tmp_path):
     options = ("--size", *SIZE, "--runs", 1, "--out", tmp_path / "out")
     done = keras_frm("benchmark", run, *options)
