@@ -14,6 +14,7 @@ from keras_frm import build_model, export_onnx, export_tflite, quantize_aware
 from keras_frm.export.onnx.checks import check_batch, check_model
 from keras_frm.export.report import ExportError
 from keras_frm.labels import CAMVID
+from keras_frm.runtime.backends.network import open_network
 from keras_frm.runtime.onnx.check import check_onnx
 from keras_frm.runtime.segmenter import Segmenter
 
@@ -188,6 +189,31 @@ def refusal(model, folder, error=ValueError, **options):
     line = str(caught.value)
     assert "\n" not in line
     return line
+
+
+def test_biases_beside_small_scales(tmp_path):
+    """ONNX Runtime would round them to a product of scales that is 0 in float16."""
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input((*SIZE, 3))
+    normal = keras.initializers.RandomNormal
+    x = keras.layers.Rescaling(1 / 2550)(x)
+    for width, spread in ((4, 1e-2), (5, 1.0)):
+        x = keras.layers.ReLU()(x)
+        x = keras.layers.Conv2D(
+            width,
+            3,
+            padding="same",
+            kernel_initializer=normal(stddev=spread),
+            bias_initializer=normal(stddev=1e-2),
+        )(x)
+    network = keras.Model(image, x)
+    graph = quantize_aware(network, representative_data=IMAGES, scheme="tensorrt")
+    _, path = exported(
+        graph, tmp_path, precision="int8", output="logits", min_agreement=0
+    )
+    found = open_network(path, 1, verify=False).run(IMAGES[0])
+    expected = np.asarray(graph(IMAGES[:1].astype("float32")))[0]
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def test_arguments(model, quantized, tmp_path):

@@ -17,6 +17,8 @@ _PROVIDERS = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU],
 }
 _FATAL_ONLY = 4  # of the runtime's levels of messages
+# It rounds a bias to the product of two scales, which float16 does not hold.
+_DISABLED = ["WeightBiasQuantization"]
 
 
 class OnnxNetwork(Network):
@@ -115,7 +117,10 @@ def load_session(content: bytes, options, provider: str = "cpu"):
     """
     try:
         return _onnxruntime().InferenceSession(
-            content, options, providers=_PROVIDERS[provider]
+            content,
+            options,
+            providers=_PROVIDERS[provider],
+            disabled_optimizers=_DISABLED,
         )
     # Its exceptions have no common base but Exception.
     except Exception as error:
