@@ -192,5 +192,5 @@ def test_machines_that_keep_the_layer_of_keras(monkeypatch):
 def test_processors_on_which_tensorflow_takes_onednn(flags, expected, monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     monkeypatch.setattr(device.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(device, "_processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(device, "processor_flags", lambda: frozenset(flags))
     assert device.has_onednn() == expected

@@ -5,6 +5,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from keras_frm.processor import processor_flags
+
 # What int8 kernels are made of; without VNNI, XNNPACK's gain little over float on x86.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
 
@@ -52,8 +54,7 @@ def _processor() -> str:
 
 
 def _instructions() -> str:
-    known = _processor_fields()
-    flags = f"{known.get('flags', '')} {known.get('Features', '')}".split()  # x86, Arm
+    flags = processor_flags()
     return " ".join(name for name in _INSTRUCTIONS if name in flags) or "flags unknown"
 
 

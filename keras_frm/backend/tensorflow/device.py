@@ -1,11 +1,11 @@
 """What the network is computed on."""
 
-import functools
 import os
 import platform
-from pathlib import Path
 
 import tensorflow as tf
+
+from keras_frm.processor import processor_flags
 
 # Without one of them TensorFlow leaves oneDNN out, unless it is told to take it.
 _FOR_NETWORKS = ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
@@ -32,15 +32,4 @@ def _is_switched_on() -> bool:
     wanted = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     if wanted is not None:
         return wanted.lower() in ("1", "true")
-    return bool(_processor_flags().intersection(_FOR_NETWORKS))
-
-
-@functools.cache
-def _processor_flags() -> frozenset[str]:
-    """Return the instructions of this processor, none where the system hides them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line.partition(":")[2] for line in lines if line.startswith("flags"))
-    return frozenset(next(flags, "").split())
+    return bool(processor_flags().intersection(_FOR_NETWORKS))

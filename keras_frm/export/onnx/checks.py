@@ -4,10 +4,10 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, numpy_helper
 
 from keras_frm.export.report import ExportError
+from keras_frm.runtime.backends.onnx_runtime import load_session, session_options
 
 # What TensorRT 10 has, of what the export writes.
 _ALLOWED = """
@@ -68,7 +68,7 @@ def check_batch(content: bytes, image: np.ndarray) -> None:
     Raises:
         ExportError: An image has another result beside another one.
     """
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = load_session(content, session_options(num_threads=1))
     images = np.stack([image, image[::-1]])
     (name,) = (each.name for each in session.get_inputs())
     (both,) = session.run(None, {name: images})

@@ -6,6 +6,7 @@ import io
 import numpy as np
 
 from keras_frm.errors import ArgumentError
+from keras_frm.processor import multiplies_bytes
 from keras_frm.runtime.backends.network import Network, NetworkOptions
 from keras_frm.runtime.backends.tensors import TensorDetails, read_input
 from keras_frm.runtime.onnx.check import check_onnx
@@ -88,6 +89,8 @@ def _read(content):
 def _compile(model, num_threads):
     # By default the hint of latency; float32 where a processor would take bfloat16.
     config = {"INFERENCE_NUM_THREADS": num_threads, "INFERENCE_PRECISION_HINT": "f32"}
+    if not multiplies_bytes():  # its int8 kernels would give another network
+        config["LP_TRANSFORMS_MODE"] = "NO"
     return _openvino().Core().compile_model(model, "CPU", config)
 
 
