@@ -5,6 +5,21 @@ from pathlib import Path
 
 
 @functools.cache
+def processor_fields() -> dict[str, str]:
+    """Return what the system says of it, nothing where it hides that.
+
+    Example:
+    >>> all(name == name.strip() for name in processor_fields())
+    True
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def processor_flags() -> frozenset[str]:
     """Return the names of its instructions, none where the system hides them.
 
@@ -12,13 +27,9 @@ def processor_flags() -> frozenset[str]:
     >>> "teleport" in processor_flags()
     False
     """
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    pairs = (line.partition(":") for line in lines)
-    lists = (list_ for name, _, list_ in pairs if name.strip() in ("flags", "Features"))
-    return frozenset(next(lists, "").split())
+    known = processor_fields()
+    flags = f"{known.get('flags', '')} {known.get('Features', '')}"  # x86, Arm
+    return frozenset(flags.split())
 
 
 def multiplies_bytes() -> bool:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from table import write_table
 
 from keras_frm import load_dataset
+from keras_frm.metrics import confusion_matrix, iou_from_confusion
 from keras_frm.models.saving import load_network
 from keras_frm.presets import preset
 from keras_frm.training.run_config import load_settings
@@ -33,17 +34,13 @@ def mean_ious(network, images, shift):
     logits_of = tf.function(lambda x: network(tf.cast(x, tf.float32), training=False))
     for image, mask in images:
         logits, mask = logits_of(image).numpy()[0], mask.numpy()[0]
-        known = mask < classes
         for amount, table in counts.items():
-            chosen = (logits - amount * shift).argmax(-1)[known]
-            np.add.at(table, (mask[known], chosen), 1)
-    return {amount: mean_iou(table) for amount, table in counts.items()}
-
-
-def mean_iou(table):
-    both = np.diag(table)
-    union = table.sum(0) + table.sum(1) - both
-    return float(np.mean(both[union > 0] / union[union > 0]))
+            chosen = (logits - amount * shift).argmax(-1)
+            table += confusion_matrix(mask, chosen, classes)
+    return {
+        amount: np.nanmean(iou_from_confusion(table))
+        for amount, table in counts.items()
+    }
 
 
 def main():
@@ -66,17 +63,11 @@ def main():
     bias = network.get_layer("classifier").bias
     bias.assign_sub(best * shift)
     save_model(network, given.run / FINAL)
-    write_table(
-        (
-            {
-                "amount": amount,
-                "train_miou": f"{100 * iou:.1f}",
-                "taken": amount == best,
-            }
-            for amount, iou in found.items()
-        ),
-        given.out,
+    rows = (
+        {"amount": amount, "train_miou": f"{100 * iou:.1f}", "taken": amount == best}
+        for amount, iou in found.items()
     )
+    write_table(rows, given.out)
 
 
 if __name__ == "__main__":

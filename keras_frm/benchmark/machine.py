@@ -3,9 +3,8 @@
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 
-from keras_frm.processor import processor_flags
+from keras_frm.processor import processor_fields, processor_flags
 
 # What int8 kernels are made of; without VNNI, XNNPACK's gain little over float on x86.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "asimddp", "i8mm")
@@ -48,7 +47,7 @@ def package_version(name: str) -> str:
 
 def _processor() -> str:
     fields = ("model name", "Hardware", "Model")  # x86, and two of Arm's
-    known = _processor_fields()
+    known = processor_fields()
     found = (known[field] for field in fields if known.get(field))
     return next(found, platform.processor() or platform.machine())
 
@@ -56,15 +55,6 @@ def _processor() -> str:
 def _instructions() -> str:
     flags = processor_flags()
     return " ".join(name for name in _INSTRUCTIONS if name in flags) or "flags unknown"
-
-
-def _processor_fields() -> dict[str, str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _cores() -> int:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from keras_frm.cli.exported_files import export_file
 from keras_frm.cli.options import Data, Split, at_least_one_pixel
-from keras_frm.cli.quantized_files import export_file
 from keras_frm.cli.trained import choices_of_run, labels_of_run, note_numbers
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_frm.cli.comparison import compare_files
+from keras_frm.cli.exported_files import export_files
 from keras_frm.cli.options import (
     ContrastiveWeight,
     Data,
@@ -13,7 +14,6 @@ from keras_frm.cli.options import (
     Size,
     at_least_one_pixel,
 )
-from keras_frm.cli.quantized_files import export_files
 from keras_frm.cli.trained import labels_of_run, split_of_run
 from keras_frm.progress import progress_bar
 

@@ -47,11 +47,12 @@ def try_apart(
         ModelFileError: The file crashes or stalls the runtime, or is refused by it; or
             no process can be started.
     """
-    marker = _marker(content, runtime, num_threads, further)
+    arguments = num_threads, *further
+    marker = _marker(content, runtime, arguments)
     with contextlib.suppress(OSError):
         if marker is not None and marker.is_file():
             return
-    _run_child(content, backend, (num_threads, *further))
+    _run_child(content, backend, arguments)
     with contextlib.suppress(OSError):
         if marker is not None:
             marker.parent.mkdir(parents=True, exist_ok=True)
@@ -133,14 +134,12 @@ def _limit_resources(num_threads: int) -> None:
             resource.setrlimit(name, (limit, most))
 
 
-def _marker(
-    content: bytes, runtime: str, num_threads: int, further: tuple
-) -> Path | None:
+def _marker(content: bytes, runtime: str, arguments: tuple) -> Path | None:
     """Return the file whose presence says that a trial was passed."""
     folder = _cache_folder()
     if folder is None:
         return None
-    circumstances = (runtime, num_threads, *further, __version__, platform.machine())
+    circumstances = (runtime, *arguments, __version__, platform.machine())
     digest = hashlib.sha256(repr(circumstances).encode())
     digest.update(hashlib.sha256(content).digest())
     return folder / "passed_trials" / digest.hexdigest()

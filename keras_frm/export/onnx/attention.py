@@ -12,9 +12,9 @@ def _multi_head_attention(writer: GraphWriter, call: OnnxCall) -> Value:
     query, value, key, *further = call.args
     key = value if key is None else key
     _check_no_masks(call, further)
-    axes = layer.get_config()
+    config = layer.get_config()
     everywhere = tuple(range(1, query.rank - 1))
-    if axes["attention_axes"] != everywhere or axes.get("sliding_window"):
+    if config["attention_axes"] != everywhere or config.get("sliding_window"):
         raise ValueError(
             f"MultiHeadAttention '{name}' does not attend to all places at once; the "
             "export to ONNX has no rule for that."

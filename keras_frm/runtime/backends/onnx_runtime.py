@@ -49,8 +49,7 @@ class OnnxNetwork(Network):
             _details(self._session.get_outputs()),
             options.size,
         )
-        image = np.zeros((*self.input_size, 3), np.uint8)
-        self.feed = {self._input.key: self._input.prepare(image)}
+        self.feed = {self._input.key: self._input.blank()}
 
     def run(self, image: np.ndarray) -> np.ndarray:
         self.feed = {self._input.key: self._input.prepare(image)}
@@ -86,8 +85,7 @@ def exercise(
         taken = read_input(_details(session.get_inputs()), check_onnx(content), size)
     except ArgumentError:  # it needs a size, which whoever opens it will say
         return
-    image = np.zeros((*taken.size, 3), np.uint8)
-    session.run(None, {taken.key: taken.prepare(image)})
+    session.run(None, {taken.key: taken.blank()})
 
 
 def session_options(num_threads: int):

@@ -39,7 +39,7 @@ class OpenVinoNetwork(Network):
         model = _read(content)
         ends = _details(model.inputs), _details(model.outputs)
         super().__init__("openvino", metadata, *ends, options.size)
-        image = self._input.prepare(np.zeros((*self.input_size, 3), np.uint8))
+        image = self._input.blank()
         model.reshape(image.shape)
         self._request = _compile(model, options.num_threads).create_infer_request()
         self._feed = [image]
@@ -68,7 +68,6 @@ def exercise(
         size: Height and width to take where the file leaves them open.
 
     Raises:
-        ArgumentError: It needs a `size`.
         ValueError: It takes no image.
         RuntimeError: The runtime refuses the file.
     """
@@ -77,7 +76,7 @@ def exercise(
         taken = read_input(_details(model.inputs), check_onnx(content), size)
     except ArgumentError:  # it needs a size, which whoever opens it will say
         return
-    image = taken.prepare(np.zeros((*taken.size, 3), np.uint8))
+    image = taken.blank()
     model.reshape(image.shape)
     _compile(model, num_threads).create_infer_request().infer([image])
 

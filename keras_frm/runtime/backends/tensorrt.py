@@ -35,7 +35,7 @@ class TensorRtNetwork(Network):
         metadata = known and known.metadata
         super().__init__("tensorrt", metadata, taken, given, options.size)
         self._result = np.empty(given[0].shape, given[0].dtype)
-        image = self._input.prepare(np.zeros((*self.input_size, 3), np.uint8))
+        image = self._input.blank()
         self._taken, self._given = Buffer(image.nbytes), Buffer(self._result.nbytes)
         self._taken.write(image)
         self._stream = Stream()

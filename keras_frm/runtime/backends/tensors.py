@@ -43,6 +43,10 @@ class Input(NamedTuple):
     zero_point: int
     channels_first: bool
 
+    def blank(self) -> np.ndarray:
+        """Return a black image as the tensor takes it."""
+        return self.prepare(np.zeros((*self.size, 3), np.uint8))
+
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Return an RGB image as the tensor takes it.
 

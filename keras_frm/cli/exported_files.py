@@ -1,4 +1,4 @@
-"""The files that `keras-frm quantize` compares, and how commands write one."""
+"""The files that commands write for devices: one, or those that `quantize` compares."""
 
 from pathlib import Path
 
