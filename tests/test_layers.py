@@ -89,6 +89,19 @@ CASES = {
     "InvertedResidual strided": case(
         "InvertedResidual", [(5, 7, 4)], filters=6, strides=2, expansion=1
     ),
+    "ConvBlock strided": case(
+        "ConvBlock", [(5, 8, 4)], filters=4, kernel_size=3, strides=2, groups=2
+    ),
+    "ConvBlock dilated": case(
+        "ConvBlock", [(5, 7, 3)], filters=4, kernel_size=3, dilation_rate=2
+    ),
+    "ResidualBlock": case("ResidualBlock", [(5, 8, 4)], filters=6, strides=2),
+    "ResidualBlock bottleneck": case(
+        "ResidualBlock", [(5, 7, 4)], filters=4, bottleneck=True, activation=None
+    ),
+    "ResidualStage": case(
+        "ResidualStage", [(5, 8, 4)], filters=6, depth=2, strides=2, dilation_rate=2
+    ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
 # They compute with integers, not with numbers of any size: see

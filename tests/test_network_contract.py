@@ -248,7 +248,7 @@ def test_wrong_option_names_the_network_and_its_options():
 
 def test_wrong_network_lists_the_right_ones():
     with pytest.raises(
-        ValueError, match=r"no network 'tou'. .*: frm, frm_table1, frm_lite0, toy"
+        ValueError, match=r"no network 'tou'. .*: frm, .*, frm_lite0, .*, toy"
     ):
         build_model("camvid", network="tou")
 

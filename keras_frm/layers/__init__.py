@@ -9,6 +9,7 @@ from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.feed_forward import ConvFeedForward
 from keras_frm.layers.blocks.layer_scale import LayerScale
+from keras_frm.layers.blocks.residual import ResidualBlock, ResidualStage
 from keras_frm.layers.blocks.resizing import BilinearUpsampling
 from keras_frm.layers.contexts.dappm import DeepAggregationPyramidPooling
 from keras_frm.layers.contexts.dnl import DisentangledNonLocal
@@ -37,6 +38,8 @@ __all__ = [
     "LargeKernelAttention",
     "LayerScale",
     "PyramidPooling",
+    "ResidualBlock",
+    "ResidualStage",
     "StageConcatenation",
     "VANBlock",
 ]

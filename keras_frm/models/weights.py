@@ -12,6 +12,10 @@ from keras_frm.models.saving import load_model
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights_h5 import load_h5
 from keras_frm.networks.checkpoints.efficientnet_lite import load_imagenet_weights
+from keras_frm.networks.checkpoints.official import (
+    has_official_checkpoints,
+    load_official_weights,
+)
 from keras_frm.networks.checkpoints.van import load_van_weights
 from keras_frm.weights.shipped import IMAGENET, find_shipped
 
@@ -33,7 +37,9 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
             file of a network, of a `SegmentationModel` (its auxiliary heads are loaded
             too, where it has the same) or of a backbone
             (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
-            VAN checkpoint (`.pth`, `.pth.tar`) for the backbone alone.
+            checkpoint of PyTorch (`.pth`, `.pth.tar`, `.pt`): an official one of the
+            network (`keras_frm.networks.checkpoints.official`), or of VAN for the
+            backbone alone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -50,8 +56,7 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file at {path}.")
     if path.name.endswith((".pth", ".pth.tar", ".pt")):
-        load_van_weights(model, path)
-        found = model.num_classes
+        found = _load_torch(model, path)
     elif path.name.endswith(".keras"):
         found = _copy(load_model(path, compile=False), model, path)
     elif path.name.endswith(".weights.h5"):
@@ -79,6 +84,14 @@ def _efficientnet_of(model):
             "weights='imagenet', which downloads, and pass them to backbone_from."
         )
     return found[0]
+
+
+def _load_torch(model, path):
+    """Load an official checkpoint; return its classes, the model's for a backbone."""
+    if has_official_checkpoints(model.parts):
+        return load_official_weights(model.parts, path)
+    load_van_weights(model, path)
+    return model.num_classes
 
 
 def _load_shipped(model, shipped):

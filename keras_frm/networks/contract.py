@@ -132,6 +132,25 @@ class NetworkParts:
         ]
 
 
+def weighted_layers(
+    image: keras.KerasTensor, outputs: list[keras.KerasTensor]
+) -> tuple[str, ...]:
+    """Return the names of the layers with weights between an image and some outputs.
+
+    Args:
+        image: What the network takes.
+        outputs: The ends, such as the last features of a backbone.
+
+    Example:
+    >>> image = keras.Input((8, 8, 3))
+    >>> x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3, name="stem")(image))
+    >>> weighted_layers(image, [x])
+    ('stem',)
+    """
+    layers = keras.Model(image, outputs).layers
+    return tuple(layer.name for layer in layers if layer.weights)
+
+
 def parts_of(network: keras.Model) -> NetworkParts:
     """Read the parts of a plain network from its graph.
 

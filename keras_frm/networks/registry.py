@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import keras
 
 from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.ddrnet import DDRNET_23, DDRNET_23_SLIM, DDRNET_39
 from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
 
 
@@ -26,6 +27,9 @@ NETWORKS: dict[str, Network] = {
     "frm": FRM,
     "frm_table1": FRM_TABLE_1,
     "frm_lite0": FRM_LITE0,
+    "ddrnet_23_slim": DDRNET_23_SLIM,
+    "ddrnet_23": DDRNET_23,
+    "ddrnet_39": DDRNET_39,
 }
 
 

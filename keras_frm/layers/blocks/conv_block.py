@@ -13,12 +13,16 @@ class ConvBlock(CompositeLayer):
 
     Args:
         filters: Output channels.
-        kernel_size: Size of the square kernel; padding keeps the image's size.
+        kernel_size: Size of the square kernel, odd. Half of it is padded on every
+            side, as PyTorch does; Keras' "same" is one-sided at a stride of 2.
         activation: "relu" or None.
         use_bias: Whether the convolution has a bias.
         preactivation: True for BatchNorm, ReLU, convolution (DAPPM's order).
+        strides: Stride of the convolution.
+        dilation_rate: Distance of the kernel's taps.
+        groups: Groups of channels that the convolution keeps apart.
 
-    Input: (B, H, W, C). Output: (B, H, W, filters).
+    Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
 
     Example:
     >>> tuple(ConvBlock(16)(keras.ops.ones((1, 5, 7, 3))).shape)
@@ -32,6 +36,9 @@ class ConvBlock(CompositeLayer):
         activation: str | None = "relu",
         use_bias: bool = False,
         preactivation: bool = False,
+        strides: int = 1,
+        dilation_rate: int = 1,
+        groups: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -44,10 +51,22 @@ class ConvBlock(CompositeLayer):
         self.activation = activation
         self.use_bias = use_bias
         self.preactivation = preactivation
+        self.strides = strides
+        self.dilation_rate = dilation_rate
+        self.groups = groups
+        padded = strides > 1 and kernel_size > 1
+        self.pad = None
+        if padded:
+            self.pad = keras.layers.ZeroPadding2D(
+                kernel_size // 2, name="pad", dtype=self.dtype_policy
+            )
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,
-            padding="same",
+            strides=strides,
+            padding="valid" if padded else "same",
+            dilation_rate=dilation_rate,
+            groups=groups,
             use_bias=use_bias,
             kernel_initializer=conv_initializer(),
             name="conv",
@@ -66,14 +85,18 @@ class ConvBlock(CompositeLayer):
 
     def call(self, x, training=False):
         if self.preactivation:
-            return self.conv(self._activate(self.norm(x, training=training)))
-        return self._activate(self.norm(self.conv(x), training=training))
+            return self._convolve(self._activate(self.norm(x, training=training)))
+        return self._activate(self.norm(self._convolve(x), training=training))
+
+    def _convolve(self, x):
+        return self.conv(x if self.pad is None else self.pad(x))
 
     def _activate(self, x):
         return x if self.activation is None else ops.relu(x)
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
+        sides = (side and -(-side // self.strides) for side in input_shape[1:3])
+        return (input_shape[0], *sides, self.filters)
 
     def get_config(self):
         return {
@@ -83,4 +106,7 @@ class ConvBlock(CompositeLayer):
             "activation": self.activation,
             "use_bias": self.use_bias,
             "preactivation": self.preactivation,
+            "strides": self.strides,
+            "dilation_rate": self.dilation_rate,
+            "groups": self.groups,
         }

@@ -29,7 +29,7 @@ class Target:
         """Shape that the variable has in PyTorch."""
         shape = tuple(self.variable.shape)
         if len(shape) != 4:
-            return shape
+            return shape[::-1]
         height, width, inputs, outputs = shape
         if self.depthwise:
             return (inputs, 1, height, width)
@@ -41,6 +41,8 @@ class Target:
         if array.ndim == 4:
             # (C, 1, h, w) -> (h, w, C, 1) or (O, I, h, w) -> (h, w, I, O)
             array = array.transpose((2, 3, 0, 1) if self.depthwise else (2, 3, 1, 0))
+        else:
+            array = array.T  # (O, I) -> (I, O)
         self.variable.assign(array)
 
 
@@ -48,6 +50,7 @@ def assign_state(
     targets: Mapping[str, Target],
     state: Mapping[str, np.ndarray],
     path: str | os.PathLike,
+    what: str = "backbone",
 ) -> None:
     """Set all variables to the tensors of a state dict, or none.
 
@@ -55,6 +58,7 @@ def assign_state(
         targets: Name in the state dict -> variable.
         state: Name -> tensor; `num_batches_tracked` are left out.
         path: The file, for the message.
+        what: What the variables belong to, for the message.
 
     Raises:
         CheckpointError: Tensors are missing, surplus or misshapen; the message lists
@@ -74,8 +78,8 @@ def assign_state(
     found = [f"{kind}: {', '.join(keys)}" for kind, keys in problems.items() if keys]
     if found:
         raise CheckpointError(
-            f"{path} does not fit this backbone; nothing was loaded. "
-            f"{'; '.join(found)}. Build the backbone of the checkpoint's size."
+            f"{path} does not fit this {what}; nothing was loaded. "
+            f"{'; '.join(found)}. Build the {what} of the checkpoint's size."
         )
     for key, target in targets.items():
         target.assign(state[key])

@@ -1,0 +1,42 @@
+"""Official names of DDRNet's layers (ydhongHIT/DDRNet)."""
+
+from keras_frm.networks.checkpoints.key_map import KeyMap
+
+DDRNET = KeyMap(
+    layers={
+        "stem_1": ("conv1.0", "conv1.1"),
+        "stem_2": ("conv1.3", "conv1.4"),
+        "stage_1": "layer1",
+        "stage_2": "layer2",
+        # Stage 3 of DDRNet-23 and -23-slim,
+        "stage_3": "layer3",
+        "stage_3_high": "layer3_",
+        "down_3_1": ("down3.0", "down3.1"),
+        "compression_3": ("compression3.0", "compression3.1"),
+        # and of DDRNet-39, in two parts.
+        "stage_3_1": "layer3_1",
+        "stage_3_1_high": "layer3_1_",
+        "down_3_1_1": ("down3_1.0", "down3_1.1"),
+        "compression_3_1": ("compression3_1.0", "compression3_1.1"),
+        "stage_3_2": "layer3_2",
+        "stage_3_2_high": "layer3_2_",
+        "down_3_2_1": ("down3_2.0", "down3_2.1"),
+        "compression_3_2": ("compression3_2.0", "compression3_2.1"),
+        "stage_4": "layer4",
+        "stage_4_high": "layer4_",
+        "down_4_1": ("down4.0", "down4.1"),
+        "down_4_2": ("down4.3", "down4.4"),
+        "compression_4": ("compression4.0", "compression4.1"),
+        "stage_5": "layer5",
+        "stage_5_high": "layer5_",
+        "context": "spp",
+        "head_norm": "final_layer.bn1",
+        "head_conv": ("final_layer.conv1", "final_layer.bn2"),
+        "classifier": "final_layer.conv2",
+        "auxiliary_norm": "seghead_extra.bn1",
+        "auxiliary_conv": ("seghead_extra.conv1", "seghead_extra.bn2"),
+        "auxiliary_classifier": "seghead_extra.conv2",
+    },
+    auxiliary=("seghead_extra.",),
+    classifiers=("classifier", "auxiliary_classifier"),
+)

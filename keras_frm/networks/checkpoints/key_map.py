@@ -1,0 +1,24 @@
+"""Where the tensors of an official checkpoint belong in a network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras_frm.networks.checkpoints.modules import Names
+
+
+@dataclass(frozen=True)
+class KeyMap:
+    """The layers of a network by the names of its official code.
+
+    Args:
+        layers: Name of a layer of the training graph -> its official name. A network
+            need not have all of them.
+        auxiliary: Starts of the official names of what training alone has; a file need
+            not have them.
+        classifiers: Layers whose last dimension is the number of classes; the first
+            one makes the network's logits.
+    """
+
+    layers: Mapping[str, Names]
+    auxiliary: tuple[str, ...]
+    classifiers: tuple[str, ...]

@@ -1,0 +1,96 @@
+"""Official checkpoints of whole networks."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_frm.networks.checkpoints.ddrnet import DDRNET
+from keras_frm.networks.checkpoints.key_map import KeyMap
+from keras_frm.networks.checkpoints.modules import layer_targets
+from keras_frm.networks.checkpoints.state_dict import Target, assign_state
+from keras_frm.networks.checkpoints.torch_file import read_torch_checkpoint
+from keras_frm.networks.contract import NetworkParts
+
+# Name of a network's graph -> where its official checkpoints belong.
+KEY_MAPS: dict[str, KeyMap] = {"ddrnet": DDRNET}
+
+# What trainings wrap a network in, and what they save beside it.
+_WRAPPERS = ("module.", "model.")
+_BESIDE = ("loss.",)
+
+
+def has_official_checkpoints(parts: NetworkParts) -> bool:
+    """Return whether the weights of a network's official code can be read."""
+    return parts.name in KEY_MAPS
+
+
+def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
+    """Load a checkpoint of a network's official code.
+
+    Names may start with "module." and "model."; what belongs to a loss is left out.
+    Auxiliary heads are loaded where both the network and the file have them, and layers
+    that make logits where both have as many classes. The file is read without PyTorch
+    and without executing anything of it.
+
+    Args:
+        parts: A network that has official checkpoints.
+        path: Path of the checkpoint.
+
+    Returns:
+        The number of classes of the file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file cannot be read, or tensors are missing, surplus or
+            misshapen; they are listed and nothing is loaded.
+    """
+    keys = KEY_MAPS[parts.name]
+    state = _unwrapped(read_torch_checkpoint(path))
+    found = _classes_of(state, keys)
+    targets, left_out = {}, []
+    for layer in parts.training_graph().layers:
+        if layer.name not in keys.layers:
+            continue
+        names = keys.layers[layer.name]
+        if layer.name in keys.classifiers and found not in (None, parts.num_classes):
+            left_out.append(f"{names}.")
+        else:
+            targets |= layer_targets(layer, names)
+    targets, state = _without_one_sided_heads(targets, state, keys)
+    state = {k: v for k, v in state.items() if not k.startswith(tuple(left_out))}
+    assign_state(targets, state, path, f"network '{parts.name}'")
+    return parts.num_classes if found is None else found
+
+
+def _unwrapped(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the network's tensors by the names they have in the network."""
+    own = {}
+    for key, value in state.items():
+        while key.startswith(_WRAPPERS):
+            key = key.partition(".")[2]
+        if not key.startswith(_BESIDE):
+            own[key] = value
+    return own
+
+
+def _classes_of(state: Mapping[str, np.ndarray], keys: KeyMap) -> int | None:
+    """Return the channels of the logits, None where the file has none."""
+    weight = state.get(f"{keys.layers[keys.classifiers[0]]}.weight")
+    return None if weight is None else weight.shape[0]
+
+
+def _without_one_sided_heads(
+    targets: dict[str, Target], state: dict[str, np.ndarray], keys: KeyMap
+) -> tuple[dict, dict]:
+    """Leave out what training alone has, where network or file are without it."""
+    for head in keys.auxiliary:
+        sides = (targets, state)
+        has = [any(key.startswith(head) for key in side) for side in sides]
+        if all(has):
+            continue
+        targets, state = (
+            {key: value for key, value in side.items() if not key.startswith(head)}
+            for side in sides
+        )
+    return targets, state

@@ -1,0 +1,41 @@
+"""Heads that make logits, shared by several networks."""
+
+import keras
+from keras import ops
+
+from keras_frm.layers import ConvBlock
+from keras_frm.layers.blocks.normalization import batch_norm
+
+
+def preactivation_head(
+    x: keras.KerasTensor, num_classes: int, width: int, name: str, dtype
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Add BatchNorm, ReLU, 3x3, BatchNorm, ReLU and the classifier, a 1x1 with a bias.
+
+    Args:
+        x: (B, H, W, C).
+        num_classes: Channels of the logits.
+        width: Channels between the convolutions.
+        name: Prefix of the layers' names; the classifier of "head" is "classifier".
+        dtype: Dtype policy; logits are float32 in any case.
+
+    Returns:
+        Logits (B, H, W, num_classes), and what the classifier takes.
+
+    Source: `segmenthead` of DDRNet and PIDNet.
+
+    Example:
+    >>> x = keras.Input((8, 8, 4))
+    >>> logits, features = preactivation_head(x, 2, 16, "head", None)
+    >>> logits.shape, features.shape
+    ((None, 8, 8, 2), (None, 8, 8, 16))
+    """
+    x = ops.relu(batch_norm(f"{name}_norm", dtype)(x))
+    features = ConvBlock(width, 3, name=f"{name}_conv", dtype=dtype)(x)
+    classifier = keras.layers.Conv2D(
+        num_classes,
+        1,
+        dtype="float32",
+        name="classifier" if name == "head" else f"{name}_classifier",
+    )
+    return classifier(features), features
