@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_frm.losses import CrossEntropy, OhemCrossEntropy
+from keras_frm.losses import BoundaryLoss, CrossEntropy, OhemCrossEntropy
 from keras_frm.metrics import MeanIoU
 from keras_frm.optimizers.adamw import AdamW
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
@@ -49,19 +49,22 @@ def recipe(
     ignore_label = chosen.labels.ignore_label
     return {
         "optimizer": _optimizer(chosen, schedule, backbone_multiplier),
-        "loss": _loss(chosen, chosen.recipe.loss),
+        "loss": main_loss(chosen),
         "metrics": [
             MeanIoU(num_classes or chosen.labels.num_classes, ignore_label=ignore_label)
         ],
     }
 
 
-def auxiliary_loss(name: str | Preset, output: str) -> keras.losses.Loss:
-    """Return the loss of an auxiliary output that holds logits of the classes.
+def auxiliary_loss(
+    name: str | Preset, output: str, is_boundary: bool = False
+) -> keras.losses.Loss:
+    """Return the loss of an auxiliary output of classes or of boundaries.
 
     Args:
         name: Name of a preset, or a `Preset`.
         output: Name of the output.
+        is_boundary: Whether it has one channel, for boundaries.
 
     Raises:
         ValueError: There is no such preset, or its recipe names an unknown loss.
@@ -71,7 +74,25 @@ def auxiliary_loss(name: str | Preset, output: str) -> keras.losses.Loss:
     'CrossEntropy'
     """
     chosen = preset(name)
-    return _loss(chosen, chosen.recipe.auxiliary_losses.get(output, "cross_entropy"))
+    default = "boundary" if is_boundary else "cross_entropy"
+    return _loss(chosen, chosen.recipe.auxiliary_losses.get(output, default))
+
+
+def main_loss(name: str | Preset) -> keras.losses.Loss:
+    """Return the loss of a preset's logits.
+
+    Args:
+        name: Name of a preset, or a `Preset`.
+
+    Raises:
+        ValueError: There is no such preset, or its recipe names an unknown loss.
+
+    Example:
+    >>> type(main_loss("cityscapes")).__name__
+    'CrossEntropy'
+    """
+    chosen = preset(name)
+    return _loss(chosen, chosen.recipe.loss)
 
 
 def _optimizer(chosen, schedule, backbone_multiplier):
@@ -103,6 +124,10 @@ def _loss(chosen, kind):
     }
     if kind == "cross_entropy":
         return CrossEntropy(**options)
+    if kind == "cross_entropy_of_all_pixels":
+        return CrossEntropy(**options, divisor="pixels")
+    if kind == "boundary":
+        return BoundaryLoss()
     if kind == "ohem":
         return OhemCrossEntropy(
             chosen.recipe.ohem_threshold, chosen.recipe.ohem_kept, **options

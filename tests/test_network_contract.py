@@ -10,7 +10,7 @@ from tiny import assert_same_weights, auxiliary_model, batch, toy_model, weights
 import keras_frm
 from keras_frm import NetworkParts, Segmenter, build_model, register_network
 from keras_frm.layers import BilinearUpsampling
-from keras_frm.losses import CrossEntropy, OhemCrossEntropy
+from keras_frm.losses import BoundaryLoss, CrossEntropy, OhemCrossEntropy
 from keras_frm.networks.contract import parts_of
 from keras_frm.networks.registry import NETWORKS, network_of
 from keras_frm.presets import preset
@@ -217,10 +217,30 @@ class Everywhere(keras.losses.Loss):
         return keras.ops.softplus(-logits[..., 0]) * labelled
 
 
-def test_boundary_map_needs_a_loss_of_its_own(tmp_path):
-    model, (images, labels) = boundary_model(), batch()
-    with pytest.raises(ValueError, match=r"'edge' has 1 channels.*auxiliary_losses="):
+def test_map_of_other_channels_needs_a_loss_of_its_own():
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(3, 1)(image)
+    offsets = keras.layers.Conv2D(2, 1)(x)  # (B, H, W, 2)
+    parts = NetworkParts(image, x, auxiliary={"offsets": offsets})
+    model = keras_frm.SegmentationModel(parts, "camvid")
+    with pytest.raises(
+        ValueError, match=r"'offsets' has 2 channels.*auxiliary_losses="
+    ):
         model.compile()
+
+
+def test_map_of_one_channel_finds_boundaries():
+    model = boundary_model()
+    model.compile()
+    assert isinstance(model.auxiliary_losses["edge"], BoundaryLoss)
+    images, labels = batch()
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    total = logs["cross_entropy"] + 20 * logs["aux_edge"]
+    assert logs["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_boundary_map_with_a_loss_of_its_own(tmp_path):
+    model, (images, labels) = boundary_model(), batch()
     model.compile(auxiliary_losses={"edge": Everywhere()})
     first = model.train_on_batch(images, labels, return_dict=True)
     for _ in range(20):

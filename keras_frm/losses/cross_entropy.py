@@ -14,9 +14,10 @@ class CrossEntropy(keras.losses.Loss):
     """Mean cross-entropy over labelled pixels, weighted by class and by sample.
 
     The sum of weighted pixel losses is divided by the sum of the weights, as
-    `torch.nn.CrossEntropyLoss` does. A batch without a labelled pixel gives 0.
+    `torch.nn.CrossEntropyLoss` does, or by the number of all pixels, as PIDNet does for
+    its auxiliary head. A batch without a labelled pixel gives 0.
 
-    Under `tf.distribute` the weights are summed over all replicas, whose results add
+    Under `tf.distribute` what divides is summed over all replicas, whose results add
     up to the loss of the global batch, however its labelled pixels are spread.
 
     Args:
@@ -24,6 +25,7 @@ class CrossEntropy(keras.losses.Loss):
         class_weights: One weight for each class, or None.
         name: Name of the loss.
         dtype: Dtype of the computation, at least float32 by default.
+        divisor: What divides the sum: "weights" or "pixels", ignored ones too.
 
     Call:
         y_true: (B, H, W) or (B, H, W, 1) integer labels.
@@ -43,8 +45,14 @@ class CrossEntropy(keras.losses.Loss):
         class_weights: Sequence[float] | None = None,
         name: str = "cross_entropy",
         dtype="float32",
+        divisor: str = "weights",
     ):
         super().__init__(name=name, reduction="sum", dtype=dtype)
+        if divisor not in ("weights", "pixels"):
+            raise ValueError(
+                f"`divisor` must be 'weights' or 'pixels'. Received: {divisor!r}"
+            )
+        self.divisor = divisor
         self.ignore_label = ignore_label
         self.class_weights = None if class_weights is None else list(class_weights)
 
@@ -52,7 +60,8 @@ class CrossEntropy(keras.losses.Loss):
         labels = as_labels(y_true)
         weights = self.pixel_weights(labels, ops.shape(y_pred)[-1], sample_weight)
         total = super().__call__(labels, y_pred, sample_weight=weights)
-        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(weights)))
+        counted = weights if self.divisor == "weights" else ops.ones_like(weights)
+        return ops.divide_no_nan(total, sum_over_replicas(ops.sum(counted)))
 
     def call(self, y_true, y_pred):
         labels = ops.cast(y_true, "int32")
@@ -83,6 +92,7 @@ class CrossEntropy(keras.losses.Loss):
             "dtype": self.dtype,
             "ignore_label": self.ignore_label,
             "class_weights": self.class_weights,
+            "divisor": self.divisor,
         }
 
 

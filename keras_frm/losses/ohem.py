@@ -75,8 +75,10 @@ class OhemCrossEntropy(CrossEntropy):
         return ops.cast(valid & (probability < threshold), self.dtype)
 
     def get_config(self):
+        config = super().get_config()
+        del config["divisor"]  # the number of kept pixels
         return {
-            **super().get_config(),
+            **config,
             "threshold": self.threshold,
             "min_kept": self.min_kept,
         }

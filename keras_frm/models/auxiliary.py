@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from keras_frm.layers.blocks.resizing import resize_like
+from keras_frm.losses.boundary import labels_near_boundaries
 from keras_frm.losses.cross_entropy import as_labels
 from keras_frm.networks.contract import NetworkParts, parts_of
 from keras_frm.presets import Preset
-from keras_frm.recipes import auxiliary_loss
+from keras_frm.recipes import auxiliary_loss, main_loss
 
 
 def trained_parts(network: NetworkParts | keras.Model, preset: Preset) -> NetworkParts:
@@ -21,9 +22,15 @@ def trained_parts(network: NetworkParts | keras.Model, preset: Preset) -> Networ
         preset: Whose recipe says the weights.
     """
     parts = network if isinstance(network, NetworkParts) else parts_of(network)
-    weight = preset.recipe.auxiliary_weight
-    auxiliary = {name: x for name, x in parts.auxiliary.items() if weight(name)}
-    return dataclasses.replace(parts, auxiliary=auxiliary)
+    kept = {
+        name: x for name, x in parts.auxiliary.items() if weight_of(name, parts, preset)
+    }
+    return dataclasses.replace(parts, auxiliary=kept)
+
+
+def weight_of(name: str, parts: NetworkParts, preset: Preset) -> float:
+    """Return the weight of an auxiliary output's loss."""
+    return preset.recipe.auxiliary_weight(name, parts.is_boundary(name))
 
 
 def log_name(auxiliary: str) -> str:
@@ -38,7 +45,7 @@ def chosen_losses(
 
     Args:
         parts: The network's parts.
-        preset: Whose recipe says the losses of what has the channels of the classes.
+        preset: Whose recipe says the losses of classes and of boundaries.
         given: Name of an output -> loss, which comes before the recipe's.
 
     Raises:
@@ -55,13 +62,13 @@ def chosen_losses(
     for name, output in parts.auxiliary.items():
         if name in given:
             losses[name] = keras.losses.get(given[name])
-        elif output.shape[-1] == parts.num_classes:
-            losses[name] = auxiliary_loss(preset, name)
+        elif output.shape[-1] in (1, parts.num_classes):
+            losses[name] = auxiliary_loss(preset, name, parts.is_boundary(name))
         else:
             raise ValueError(
                 f"The auxiliary output '{name}' has {output.shape[-1]} channels, not "
-                f"one for each of {parts.num_classes} classes, so its loss must be "
-                f"given: compile(auxiliary_losses={{'{name}': ...}})."
+                f"one, or one for each of {parts.num_classes} classes, so its loss "
+                f"must be given: compile(auxiliary_losses={{'{name}': ...}})."
             )
     return losses
 
@@ -76,5 +83,33 @@ def loss_at_full_size(loss: keras.Loss, labels, output, sample_weight=None):
         sample_weight: See `CrossEntropy`.
     """
     labels = as_labels(labels)
-    output = resize_like(ops.cast(output, "float32"), labels)  # (B, H, W, C)
-    return loss(labels, output, sample_weight=sample_weight)
+    return loss(labels, _at_full_size(output, labels), sample_weight=sample_weight)
+
+
+def boundary_output(parts: NetworkParts) -> str | None:
+    """Return the name of the output that finds boundaries, None without one."""
+    return next(filter(parts.is_boundary, parts.auxiliary), None)
+
+
+def boundary_aware_term(preset: Preset, labels, logits, boundary, sample_weight=None):
+    """Return the preset's main loss of the pixels where a boundary is predicted.
+
+    Args:
+        preset: Whose recipe says the loss and the threshold.
+        labels: (B, H, W) or (B, H, W, 1) integer labels.
+        logits: (B, H, W, classes).
+        boundary: (B, h, w, 1) logits of boundaries.
+        sample_weight: See `CrossEntropy`.
+    """
+    labels = as_labels(labels)
+    near = labels_near_boundaries(
+        labels,
+        _at_full_size(boundary, labels),
+        preset.recipe.boundary_threshold,
+        preset.labels.ignore_label,
+    )
+    return main_loss(preset)(near, logits, sample_weight=sample_weight)
+
+
+def _at_full_size(output, labels):
+    return resize_like(ops.cast(output, "float32"), labels)  # (B, H, W, C)

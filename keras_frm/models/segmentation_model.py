@@ -9,10 +9,13 @@ from keras_frm.backend import require_tensorflow
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
 from keras_frm.models.auxiliary import (
+    boundary_aware_term,
+    boundary_output,
     chosen_losses,
     log_name,
     loss_at_full_size,
     trained_parts,
+    weight_of,
 )
 from keras_frm.models.checked_steps import CheckedStepModel
 from keras_frm.models.contrastive_term import contrastive_term, embedding_head
@@ -30,7 +33,8 @@ class SegmentationModel(CheckedStepModel):
     """A segmentation network with the losses of its training.
 
     The loss is the sum of `cross_entropy` (the loss that is compiled), of `aux_NAME`
-    for each auxiliary output of the network, and of `contrastive`: while training, an
+    for each auxiliary output of the network, of `boundary_aware` where the recipe asks
+    for it and an output finds boundaries, and of `contrastive`: while training, an
     embedding head (one 1x1 convolution on the network's features, computed for the
     sampled pixels only) feeds `PixelContrastiveLoss`. Weights are the recipe's.
     `predict`, `evaluate`, `export` and `network` are free of all but the logits.
@@ -106,6 +110,12 @@ class SegmentationModel(CheckedStepModel):
         self.features_reader = parts.features_reader()
 
         names = ["cross_entropy", *map(log_name, parts.auxiliary)]
+        self.boundary_output = boundary_output(parts)
+        self.boundary_aware_weight = 0.0
+        if self.boundary_output:
+            self.boundary_aware_weight = chosen.recipe.boundary_aware_weight
+        if self.boundary_aware_weight:
+            names.append("boundary_aware")
         if contrastive_weight:
             names.append("contrastive")
             self.contrastive_loss = PixelContrastiveLoss(temperature)
@@ -211,9 +221,15 @@ class SegmentationModel(CheckedStepModel):
         for name, loss in self.auxiliary_losses.items():
             output = outputs[log_name(name)]
             terms[log_name(name)] = (
-                self.preset.recipe.auxiliary_weight(name),
+                weight_of(name, self.parts, self.preset),
                 loss_at_full_size(loss, labels, output, sample_weight),
             )
+        if self.boundary_aware_weight:
+            boundary = outputs[log_name(self.boundary_output)]
+            term = boundary_aware_term(
+                self.preset, labels, logits, boundary, sample_weight
+            )
+            terms["boundary_aware"] = (self.boundary_aware_weight, term)
         if self.contrastive_weight:
             embedded = self.contrastive_loss, self.embedding_head
             term = contrastive_term(*embedded, labels, logits, outputs["features"])

@@ -63,6 +63,15 @@ class NetworkParts:
         """Number of classes the network tells apart."""
         return self.logits.shape[-1]
 
+    def is_boundary(self, name: str) -> bool:
+        """Return whether an auxiliary output has one channel, and is not of classes.
+
+        Args:
+            name: Name of the auxiliary output.
+        """
+        channels = self.auxiliary[name].shape[-1]
+        return channels == 1 and channels != self.num_classes
+
     def network(self) -> keras.Model:
         """Return the network of inference: image to logits."""
         return keras.Model(self.image, self.logits, name=self.name)

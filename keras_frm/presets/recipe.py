@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Weight of an auxiliary loss that a recipe does not name.
+# Weights of an auxiliary loss that a recipe does not name: of logits of the classes, as
+# in DDRNet and PIDNet, and of boundaries, as in PIDNet.
 AUXILIARY_WEIGHT = 0.4
+BOUNDARY_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,14 @@ class Recipe:
         ohem_threshold: Probability of the true class below which a pixel is hard.
         ohem_kept: Pixels of a batch that "ohem" keeps at least.
         class_weights: One weight for each class, or None.
-        auxiliary_losses: Name of an auxiliary output -> its loss, as `loss`;
-            "cross_entropy" for what is not named.
+        auxiliary_losses: Name of an auxiliary output -> its loss, as `loss`, or
+            "cross_entropy_of_all_pixels"; "cross_entropy" for what is not named.
+            Outputs of one channel have the loss of boundaries.
         auxiliary_weights: Name of an auxiliary output -> weight of its loss, 0 to
-            leave it out; 0.4 for what is not named, as in DDRNet and PIDNet.
+            leave it out; for what is not named 0.4, or 20 for boundaries.
+        boundary_aware_weight: Weight of `loss` over again, of the pixels alone that the
+            network's boundary output finds near a boundary; 0 for none.
+        boundary_threshold: Probability of a boundary above which a pixel is near one.
         contrastive_weight: Weight of the pixel-contrastive loss (the paper's lambda).
         temperature: Temperature of the pixel-contrastive loss (tau).
 
@@ -53,9 +59,17 @@ class Recipe:
     class_weights: tuple[float, ...] | None = None
     auxiliary_losses: Mapping[str, str] = field(default_factory=dict)
     auxiliary_weights: Mapping[str, float] = field(default_factory=dict)
+    boundary_aware_weight: float = 0.0
+    boundary_threshold: float = 0.8
     contrastive_weight: float = 1.0
     temperature: float = 0.1
 
-    def auxiliary_weight(self, name: str) -> float:
-        """Return the weight of an auxiliary output's loss."""
-        return self.auxiliary_weights.get(name, AUXILIARY_WEIGHT)
+    def auxiliary_weight(self, name: str, is_boundary: bool = False) -> float:
+        """Return the weight of an auxiliary output's loss.
+
+        Args:
+            name: Name of the output.
+            is_boundary: Whether it finds boundaries, and not classes.
+        """
+        default = BOUNDARY_WEIGHT if is_boundary else AUXILIARY_WEIGHT
+        return self.auxiliary_weights.get(name, default)
