@@ -68,13 +68,20 @@ def outputs_of(parts, x: np.ndarray, layers: dict[str, str]) -> dict[str, np.nda
     Args:
         parts: The network.
         x: (B, 3, H, W).
-        layers: Name of a result -> name of the layer that makes it.
+        layers: Name of a result -> name of the layer that makes it; "NAME:INDEX" where
+            it makes several.
     """
     graph = parts.training_graph()
-    tensors = {name: graph.get_layer(layer).output for name, layer in layers.items()}
+    tensors = {name: _made_by(graph, layer) for name, layer in layers.items()}
     normalized = graph.get_layer("normalization").output
     results = keras.Model([parts.image, normalized], tensors)([nhwc(x), nhwc(x)])
     return {name: nchw(result) for name, result in results.items()}
+
+
+def _made_by(graph, layer):
+    name, _, index = layer.partition(":")
+    output = graph.get_layer(name).output
+    return output[int(index)] if index else output
 
 
 def assert_points(found: np.ndarray, arrays, name: str):

@@ -70,6 +70,9 @@ CASES = {
         "FeatureRefinementModule", [(3, 5, 8)], filters=4, ffn_ratio=2, reduction=2
     ),
     "PyramidPooling": case("PyramidPooling", [(5, 7, 3)], filters=4, bins=(1, 2, 3)),
+    "PyramidPooling aligned": case(
+        "PyramidPooling", [(5, 7, 3)], filters=4, bins=(1, 3), align_corners=True
+    ),
     "DeepAggregationPyramidPooling": case(
         "DeepAggregationPyramidPooling", [(5, 7, 3)], filters=4, branch_filters=3
     ),
@@ -80,6 +83,12 @@ CASES = {
     "FlowWarp": case("FlowWarp", [(4, 5, 3), (7, 9, 2)], "arguments"),
     "FPNDecoder": case("FPNDecoder", STAGES, "list", filters=4),
     "FPNDecoder flow": case("FPNDecoder", STAGES, "list", filters=4, alignment="flow"),
+    "FPNDecoder aligned": case(
+        "FPNDecoder", STAGES, "list", filters=4, align_corners=True
+    ),
+    "FPNDecoder levels": case(
+        "FPNDecoder", STAGES, "list", filters=4, alignment="flow", return_levels=True
+    ),
     "BilinearUpsampling": case(
         "BilinearUpsampling", [(2, 3, 5), (7, 9, 3)], "arguments"
     ),
@@ -101,6 +110,25 @@ CASES = {
     ),
     "ResidualStage": case(
         "ResidualStage", [(5, 8, 4)], filters=6, depth=2, strides=2, dilation_rate=2
+    ),
+    "ParallelAggregationPyramidPooling": case(
+        "ParallelAggregationPyramidPooling", [(5, 7, 3)], filters=4, branch_filters=3
+    ),
+    "PixelAttentionFusion": case(
+        "PixelAttentionFusion", [(7, 9, 4), (4, 5, 4)], "arguments", filters=2
+    ),
+    "BoundaryAttentionFusion": case(
+        "BoundaryAttentionFusion", [(5, 7, 4)] * 3, "arguments", filters=6
+    ),
+    "LightBoundaryAttentionFusion": case(
+        "LightBoundaryAttentionFusion", [(5, 7, 4)] * 3, "arguments", filters=6
+    ),
+    "DeepStemResNet": case(
+        *("DeepStemResNet", [(37, 45, 3)]),
+        # Narrow ones: without a norm between, the weights here make numbers grow.
+        widths=(1, 2, 1, 3),
+        depths=(1, 1, 1, 1),
+        stem_widths=(2, 1, 2),
     ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
@@ -301,6 +329,17 @@ def test_van_sizes_round_up(size):
         assert feature.shape == (1, *expected, channels)
 
 
+# === ResNet ===
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 31), (1, 1), (45, 64)])
+def test_deep_stem_resnet_sizes_round_up(size):
+    backbone, _, _ = example("DeepStemResNet")
+    features = backbone(tf.ones((1, *size, 3)))
+    for feature, stride in zip(features, (4, 8, 16, 32), strict=True):
+        assert feature.shape[1:3] == [-(-length // stride) for length in size]
+
+
 # === Names ===
 
 
@@ -315,6 +354,8 @@ def test_wrong_names_list_the_right_ones():
         layers.ConvBlock(4, activation="gelu")
     with pytest.raises(ValueError, match="four stages"):
         layers.VAN((4, 4), (2, 2), (1, 1))
+    with pytest.raises(ValueError, match="four stages"):
+        layers.DeepStemResNet((4, 4))
 
 
 def test_decoder_names_the_channels_it_needs():

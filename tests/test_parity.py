@@ -14,9 +14,6 @@ from keras_frm.layers import (
     FPNDecoder,
     PyramidPooling,
 )
-from keras_frm.layers.contexts import pyramid_pooling
-from keras_frm.layers.decoders import fpn
-from keras_frm.layers.decoders.corner_sampling import sample_bilinear
 
 
 def weights_of(arrays, prefix="w."):
@@ -60,25 +57,16 @@ def test_flow_alignment(parity_dir, case, noise):
 
 
 @pytest.mark.parametrize("case", [0, 1])
-def test_pyramid_pooling(parity_dir, case):
+@pytest.mark.parametrize(
+    ("align_corners", "name"), [(False, "out_halfpixel"), (True, "out")]
+)
+def test_pyramid_pooling(parity_dir, case, align_corners, name):
     arrays = np.load(parity_dir / "psp.npz")
-    layer = PyramidPooling(16)
+    layer = PyramidPooling(16, align_corners=align_corners)
     x = nhwc(arrays[f"x{case}"])
     layer.build(x.shape)
     load_psp(layer, weights_of(arrays))
-    assert_close(nchw(layer(x)), arrays[f"out_halfpixel{case}"], noise=1.4e-5)
-
-
-@pytest.mark.parametrize("case", [0, 1])
-def test_pyramid_pooling_with_corners_aligned(parity_dir, case, monkeypatch):
-    """The official module is ours with another resize, and nothing else."""
-    monkeypatch.setattr(pyramid_pooling, "resize_like", resize_corners)
-    arrays = np.load(parity_dir / "psp.npz")
-    layer = PyramidPooling(16)
-    x = nhwc(arrays[f"x{case}"])
-    layer.build(x.shape)
-    load_psp(layer, weights_of(arrays))
-    assert_close(nchw(layer(x)), arrays[f"out{case}"], noise=1.4e-5)
+    assert_close(nchw(layer(x)), arrays[f"{name}{case}"], noise=1.4e-5)
 
 
 @pytest.mark.parametrize("case", [0, 1])
@@ -99,21 +87,17 @@ def test_deep_aggregation_pyramid_pooling(parity_dir, case):
 
 
 @pytest.mark.parametrize("case", [0, 1])
-@pytest.mark.parametrize("resize", ["half_pixel", "corners"])
-def test_sfnet_head_with_plain_resizing(parity_dir, case, resize, monkeypatch):
-    name = "out_plain_halfpixel" if resize == "half_pixel" else "out_plain"
-    if resize == "corners":
-        monkeypatch.setattr(pyramid_pooling, "resize_like", resize_corners)
-        monkeypatch.setattr(fpn, "resize_like", resize_corners)
+@pytest.mark.parametrize(
+    ("align_corners", "name"), [(False, "out_plain_halfpixel"), (True, "out_plain")]
+)
+def test_sfnet_head_with_plain_resizing(parity_dir, case, align_corners, name):
     arrays = np.load(parity_dir / "sfnet_fpn_head.npz")
-    head = SFNetHead(arrays, "plain", case)
+    head = SFNetHead(arrays, "plain", case, align_corners)
     assert_close(nchw(head.logits()), arrays[f"{name}{case}"], noise=2.7e-6)
 
 
 @pytest.mark.parametrize("case", [0, 1])
-def test_sfnet_head_with_flow_alignment(parity_dir, case, monkeypatch):
-    monkeypatch.setattr(pyramid_pooling, "resize_like", resize_corners)
-    monkeypatch.setattr(fpn, "resize_like", resize_corners)
+def test_sfnet_head_with_flow_alignment(parity_dir, case):
     arrays = np.load(parity_dir / "sfnet_fpn_head.npz")
     head = SFNetHead(arrays, "align", case)
     assert_close(nchw(head.logits()), arrays[f"out_align{case}"], noise=1e-5)
@@ -121,10 +105,8 @@ def test_sfnet_head_with_flow_alignment(parity_dir, case, monkeypatch):
 
 @pytest.mark.parametrize("case", [0, 1])
 @pytest.mark.parametrize("kind", ["plain", "align"])
-def test_sfnet_top_down_levels(parity_dir, case, kind, monkeypatch):
+def test_sfnet_top_down_levels(parity_dir, case, kind):
     """The reference's auxiliary heads, made here, on our top-down levels."""
-    monkeypatch.setattr(pyramid_pooling, "resize_like", resize_corners)
-    monkeypatch.setattr(fpn, "resize_like", resize_corners)
     arrays = np.load(parity_dir / "sfnet_fpn_head.npz")
     head = SFNetHead(arrays, kind, case)
     for index, logits in enumerate(head.auxiliary_logits()):
@@ -134,14 +116,14 @@ def test_sfnet_top_down_levels(parity_dir, case, kind, monkeypatch):
 class SFNetHead:
     """SFNet's whole head from this package's layers."""
 
-    def __init__(self, arrays, kind, case):
+    def __init__(self, arrays, kind, case, align_corners=True):
         self.weights = weights_of(arrays, f"w.{kind}.")
         self.inputs = [nhwc(arrays[f"in{case}_p{level}"]) for level in (1, 2, 3, 4)]
-        self.context = PyramidPooling(16)
+        self.context = PyramidPooling(16, align_corners=align_corners)
         self.context.build(self.inputs[3].shape)
         load_psp(self.context, weights_of(self.weights, "ppm."))
         alignment = "flow" if kind == "align" else "bilinear"
-        self.decoder = FPNDecoder(16, alignment)
+        self.decoder = FPNDecoder(16, alignment, align_corners, return_levels=True)
         shapes = [x.shape for x in self.inputs]
         self.decoder.build([*shapes[:3], (*shapes[3][:3], 16)])
         for i in range(3):
@@ -163,11 +145,11 @@ class SFNetHead:
         return [*self.inputs[:3], self.context(self.inputs[3])]
 
     def logits(self):
-        return self._classify(self.decoder(self.features()), "conv_last.1", 1)
+        return self._classify(self.decoder(self.features())[0], "conv_last.1", 1)
 
     def auxiliary_logits(self):
         """Yield the logits of the levels at stride 16, 8 and 4."""
-        levels = self.decoder.top_down(self.features())
+        levels = self.decoder(self.features())[1:]
         for stage in (2, 1, 0):
             level = levels[stage]
             block = ConvBlock(16, 3, use_bias=True)
@@ -193,11 +175,3 @@ def load_flow(layer, weights):
     load_conv(layer.cut_fine, weights, "down_l")
     load_conv(layer.cut_coarse, weights, "down_h")
     load_conv(layer.flow, weights, "flow_make")
-
-
-def resize_corners(x, reference):
-    """Bilinear resizing with corners aligned, as the references do it."""
-    height, width = reference.shape[1:3]
-    rows = np.linspace(0, x.shape[1] - 1, height, dtype="float32")
-    columns = np.linspace(0, x.shape[2] - 1, width, dtype="float32")
-    return sample_bilinear(x, rows.reshape(1, -1, 1), columns.reshape(1, 1, -1))

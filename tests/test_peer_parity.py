@@ -1,15 +1,46 @@
 """The peer networks beside what their official code computes."""
 
+import dataclasses
+
 import numpy as np
 import peers
 import pytest
 from helpers import assert_close
 
+from keras_frm.layers import BilinearUpsampling
+from keras_frm.layers.decoders import flow_alignment
 from keras_frm.networks.ddrnet import DDRNet
-from keras_frm.networks.registry import NETWORKS
+from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.registry import NETWORKS, network_of
+from keras_frm.networks.sfnet import SFNet
 
 # Layer that makes each output, by the names of the arrays.
 DDRNET_OUTPUTS = {"out": "classifier", "aux": "auxiliary_classifier"}
+PIDNET_OUTPUTS = {
+    "out": "classifier",
+    "aux_p": "auxiliary_p_classifier",
+    "aux_d": "auxiliary_d_classifier",
+}
+PIDNET_FEATURES = {
+    "layer3_": "stage_3_detail",
+    "pag3": "attention_3",
+    "diff3": "difference_3",
+    "pag4": "attention_4",
+    "diff4": "difference_4",
+    "layer5": "stage_5_2",
+    "layer5_d": "stage_5_boundary",
+    "spp": "context",
+    "dfm": "fusion",
+}
+SFNET_OUTPUTS = {
+    "logits": "classifier",
+    "dsn_a": "auxiliary_3_classifier",
+    "dsn_b": "auxiliary_2_classifier",
+    "dsn_c": "auxiliary_1_classifier",
+}
+SFNET_FEATURES = {f"layer{stage}": f"backbone:{stage - 1}" for stage in (1, 2, 3, 4)}
+SFNET_FEATURES["head.ppm"] = "context"
+SFNET_SMALL = SFNet((8, 10, 12, 14), (4, 5, 8), decoder_width=6, align_corners=True)
 SMALL = {
     "ddrnet_23": (
         DDRNet(width=4, context_width=6, head_width=7),
@@ -21,11 +52,38 @@ SMALL = {
         DDRNET_OUTPUTS,
         {"layer3_1_": "stage_3_1_high", "layer5": "stage_5", "spp": "context"},
     ),
+    "pidnet_m2": (
+        PIDNet(width=4, context_width=6, head_width=7),
+        PIDNET_OUTPUTS,
+        PIDNET_FEATURES,
+    ),
+    "pidnet_m3": (
+        PIDNet(4, 3, 4, context_width=6, head_width=7, light=False),
+        PIDNET_OUTPUTS,
+        PIDNET_FEATURES,
+    ),
+    "sfnet_r18": (SFNET_SMALL, SFNET_OUTPUTS, SFNET_FEATURES),
 }
 FULL = {
     "ddrnet_23_slim": DDRNET_OUTPUTS,
     "ddrnet_23": DDRNET_OUTPUTS,
     "ddrnet_39": DDRNET_OUTPUTS,
+    "pidnet_s": PIDNET_OUTPUTS,
+    "pidnet_m": PIDNET_OUTPUTS,
+    "pidnet_l": PIDNET_OUTPUTS,
+    "sfnet_r18": {**SFNET_OUTPUTS, "up": "upsampling"},
+}
+# Options with which a network does what the official code does.
+ORIGINAL = {"sfnet_r18": {"align_corners": True}}
+# Trainable numbers for 19 classes, without and with what training alone has.
+PARAMETERS = {
+    "ddrnet_23_slim": (5_695_987, 5_734_342),
+    "ddrnet_23": (20_148_947, 20_299_366),
+    "ddrnet_39": (32_360_275, 32_660_838),
+    "pidnet_s": (7_625_715, 7_720_935),
+    "pidnet_m": (28_538_515, 28_763_111),
+    "pidnet_l": (36_939_571, 37_314_311),
+    "sfnet_r18": (12_869_715, 13_320_588),
 }
 
 
@@ -47,8 +105,36 @@ def test_reduced_width(parity_dir, tmp_path, name):
 @pytest.mark.parametrize("name", FULL)
 def test_full_width(parity_dir, tmp_path, name):
     arrays = np.load(parity_dir / f"{name}_full.npz")
-    parts = peers.loaded(NETWORKS[name], peers.full_state(arrays), 19, tmp_path)
+    network = network_of(name, **ORIGINAL.get(name, {}))
+    parts = peers.loaded(network, peers.full_state(arrays), 19, tmp_path)
     for case in range(2):
         found = peers.outputs_of(parts, peers.full_input(arrays, case), FULL[name])
         for output, values in found.items():
             peers.assert_points(values, arrays, f"{output}{case}")
+
+
+@pytest.fixture
+def half_pixel_flow(monkeypatch):
+    """Feed the flow half-pixel features, as the arrays of half-pixel resizing do."""
+    monkeypatch.setattr(flow_alignment, "AlignedUpsampling", BilinearUpsampling)
+
+
+@pytest.mark.usefixtures("half_pixel_flow")
+def test_half_pixel_sfnet(parity_dir, tmp_path):
+    arrays = np.load(parity_dir / "sfnet_r18_small.npz")
+    network = dataclasses.replace(SFNET_SMALL, align_corners=False)
+    parts = peers.loaded(network, peers.small_state(arrays), 7, tmp_path)
+    for case in range(3):
+        found = peers.outputs_of(parts, arrays[f"x{case}"], SFNET_OUTPUTS)
+        for output, values in found.items():
+            assert_close(values, arrays[f"{output}_halfpixel{case}"])
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(name):
+    parts = NETWORKS[name].build(19)
+    counts = (
+        sum(np.prod(weight.shape) for weight in graph.trainable_weights)
+        for graph in (parts.network(), parts.training_graph())
+    )
+    assert tuple(counts) == PARAMETERS[name]

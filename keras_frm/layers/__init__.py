@@ -1,11 +1,13 @@
 """The network's layers, one idea per file."""
 
+from keras_frm.layers.backbones.deep_stem_resnet import DeepStemResNet
 from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
 from keras_frm.layers.backbones.inverted_residual import InvertedResidual
 from keras_frm.layers.backbones.large_kernel_attention import LargeKernelAttention
 from keras_frm.layers.backbones.van import VAN
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.conv_block import ConvBlock
+from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.feed_forward import ConvFeedForward
 from keras_frm.layers.blocks.layer_scale import LayerScale
@@ -14,19 +16,26 @@ from keras_frm.layers.blocks.resizing import BilinearUpsampling
 from keras_frm.layers.contexts.dappm import DeepAggregationPyramidPooling
 from keras_frm.layers.contexts.dnl import DisentangledNonLocal
 from keras_frm.layers.contexts.frm import FeatureRefinementModule
+from keras_frm.layers.contexts.pappm import ParallelAggregationPyramidPooling
 from keras_frm.layers.contexts.pyramid_pooling import PyramidPooling
 from keras_frm.layers.contexts.stage_pooling import StageConcatenation
-from keras_frm.layers.decoders.corner_sampling import AlignedUpsampling, FlowWarp
+from keras_frm.layers.decoders.boundary_attention import (
+    BoundaryAttentionFusion,
+    LightBoundaryAttentionFusion,
+)
 from keras_frm.layers.decoders.flow_alignment import FlowAlignment
 from keras_frm.layers.decoders.fpn import FPNDecoder
+from keras_frm.layers.decoders.pixel_attention import PixelAttentionFusion
 
 __all__ = [
     "VAN",
     "AlignedUpsampling",
     "BilinearUpsampling",
+    "BoundaryAttentionFusion",
     "ConvBlock",
     "ConvFeedForward",
     "DeepAggregationPyramidPooling",
+    "DeepStemResNet",
     "DisentangledNonLocal",
     "DropPath",
     "EfficientNetLite",
@@ -37,6 +46,9 @@ __all__ = [
     "InvertedResidual",
     "LargeKernelAttention",
     "LayerScale",
+    "LightBoundaryAttentionFusion",
+    "ParallelAggregationPyramidPooling",
+    "PixelAttentionFusion",
     "PyramidPooling",
     "ResidualBlock",
     "ResidualStage",

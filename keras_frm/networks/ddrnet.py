@@ -16,6 +16,7 @@ from keras_frm.layers import (
 from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts, weighted_layers
 from keras_frm.networks.heads import preactivation_head
+from keras_frm.networks.stems import residual_stem
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class DDRNet:
         require_channels_last()
         image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
         x = imagenet_normalization(dtype=dtype)(image)
-        low = self._early_stages(x, dtype)  # (B, H / 8, W / 8, 2 width)
+        # (B, H / 8, W / 8, 2 width)
+        low = residual_stem(x, self.width, self.depths[:2], dtype)
         high = low
         for index in range(1, self.exchanges + 1):
             name = "3" if self.exchanges == 1 else f"3_{index}"
@@ -116,22 +118,6 @@ class DDRNet:
             stride=8,
             name="ddrnet",
         )
-
-    def _early_stages(self, x, dtype):
-        """Return what both branches start from."""
-        for index in (1, 2):
-            x = ConvBlock(
-                self.width,
-                3,
-                use_bias=True,
-                strides=2,
-                name=f"stem_{index}",
-                dtype=dtype,
-            )(x)  # (B, H / 4, W / 4, width)
-        x = _residual_stage(x, self.width, self.depths[0], 1, "stage_1", dtype)
-        return _residual_stage(
-            ops.relu(x), 2 * self.width, self.depths[1], 2, "stage_2", dtype
-        )  # (B, H / 8, W / 8, 2 width)
 
     def _stage(self, low, high, name, factor, depth, strides, dtype):
         """Run a stage of both branches and exchange their features.

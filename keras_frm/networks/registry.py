@@ -8,6 +8,8 @@ import keras
 from keras_frm.networks.contract import NetworkParts
 from keras_frm.networks.ddrnet import DDRNET_23, DDRNET_23_SLIM, DDRNET_39
 from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
+from keras_frm.networks.pidnet import PIDNET_L, PIDNET_M, PIDNET_S
+from keras_frm.networks.sfnet import SFNET_R18
 
 
 class Network(Protocol):
@@ -30,6 +32,10 @@ NETWORKS: dict[str, Network] = {
     "ddrnet_23_slim": DDRNET_23_SLIM,
     "ddrnet_23": DDRNET_23,
     "ddrnet_39": DDRNET_39,
+    "pidnet_s": PIDNET_S,
+    "pidnet_m": PIDNET_M,
+    "pidnet_l": PIDNET_L,
+    "sfnet_r18": SFNET_R18,
 }
 
 

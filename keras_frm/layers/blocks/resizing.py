@@ -1,9 +1,12 @@
 """Bilinear resizing to another tensor's size."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import ops
 
 from keras_frm.backend import Tensor, is_tensorflow
+from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -33,6 +36,30 @@ def resize_like(x: Tensor, reference: Tensor) -> Tensor:
         return ops.cast(resize_to_size_of(wide, reference), x.dtype)
     y = ops.image.resize(wide, size, interpolation="bilinear")
     return ops.cast(y, x.dtype) if is_half else y
+
+
+def upsamplings(
+    names: Sequence[str], align_corners: bool, dtype
+) -> list[Callable[[Tensor, Tensor], Tensor]]:
+    """Return what resizes features to the size of others, one for each name.
+
+    Half-pixel ones are functions, which a layer's parts do not show; the others are
+    layers, for a graph has them whole.
+
+    Args:
+        names: Names of the layers.
+        align_corners: Whether the corners' pixels lie on each other.
+        dtype: Dtype policy of the layer that owns them.
+
+    Example:
+    >>> upsample, _ = upsamplings(["up_1", "up_2"], align_corners=True, dtype=None)
+    >>> x = keras.ops.array([[[[0.0], [3.0]]]])
+    >>> upsample(x, keras.ops.ones((1, 1, 4, 1)))[0, 0, :, 0].numpy().tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    if not align_corners:
+        return [resize_like] * len(names)
+    return [AlignedUpsampling(name=name, dtype=dtype) for name in names]
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

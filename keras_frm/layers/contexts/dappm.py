@@ -6,9 +6,7 @@ from keras import ops
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.resizing import resize_like
 from keras_frm.layers.composite import CompositeLayer
-
-# Kernel, stride and padding of the average pools; None is the whole image.
-_POOLS = ((5, 2, 2), (9, 4, 4), (17, 8, 8), None)
+from keras_frm.layers.contexts.average_pools import POOLS, average_pool
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -34,11 +32,11 @@ class DeepAggregationPyramidPooling(CompositeLayer):
         self.filters = filters
         self.branch_filters = branch_filters
         self.scales = [
-            self._block(branch_filters, 1, f"scale_{i}") for i in range(len(_POOLS) + 1)
+            self._block(branch_filters, 1, f"scale_{i}") for i in range(len(POOLS) + 1)
         ]
         self.processes = [
             self._block(branch_filters, 3, f"process_{i + 1}")
-            for i in range(len(_POOLS))
+            for i in range(len(POOLS))
         ]
         self.compression = self._block(filters, 1, "compression")
         self.shortcut = self._block(filters, 1, "shortcut")
@@ -67,9 +65,9 @@ class DeepAggregationPyramidPooling(CompositeLayer):
     def call(self, x, training=False):
         branches = [self.scales[0](x, training=training)]  # (B, H, W, branch)
         for pool, scale, process in zip(
-            _POOLS, self.scales[1:], self.processes, strict=True
+            POOLS, self.scales[1:], self.processes, strict=True
         ):
-            y = scale(_average_pool(x, pool), training=training)
+            y = scale(average_pool(x, pool), training=training)
             y = resize_like(y, x) + branches[-1]
             branches.append(process(y, training=training))
         merged = ops.concatenate(branches, axis=-1)  # (B, H, W, 5 * branch)
@@ -85,12 +83,3 @@ class DeepAggregationPyramidPooling(CompositeLayer):
             "filters": self.filters,
             "branch_filters": self.branch_filters,
         }
-
-
-def _average_pool(x, pool):
-    """Average over windows that include the zero padding, or over the image."""
-    if pool is None:
-        return ops.mean(x, axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
-    size, stride, pad = pool
-    x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    return ops.average_pool(x, size, stride, padding="valid")

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_frm.backend import Tensor
 from keras_frm.layers.blocks.conv_block import ConvBlock
-from keras_frm.layers.blocks.resizing import resize_like
+from keras_frm.layers.blocks.resizing import upsamplings
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -18,11 +18,13 @@ class PyramidPooling(CompositeLayer):
     Args:
         filters: Channels of each branch and of the output.
         bins: Rows and columns of each grid.
+        align_corners: Whether resizing aligns corners, as the original does; half-pixel
+            otherwise.
 
     Input: (B, H, W, C). Output: (B, H, W, filters).
 
     Source: Zhao et al., Pyramid Scene Parsing Network, 2017, as in SFNet: no ReLU in
-    the branches; resizing is half-pixel here.
+    the branches.
 
     Example:
     >>> tuple(PyramidPooling(4)(keras.ops.ones((1, 7, 13, 16))).shape)
@@ -30,17 +32,24 @@ class PyramidPooling(CompositeLayer):
     """
 
     def __init__(
-        self, filters: int = 128, bins: Sequence[int] = (1, 2, 3, 6), **kwargs
+        self,
+        filters: int = 128,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        align_corners: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = filters
         self.bins = tuple(bins)
+        self.align_corners = align_corners
         self.branches = [
             ConvBlock(
                 filters, activation=None, name=f"bin_{b}", dtype=self.dtype_policy
             )
             for b in self.bins
         ]
+        names = [f"up_{b}" for b in self.bins]
+        self.upsamplings = upsamplings(names, align_corners, self.dtype_policy)
         self.bottleneck = ConvBlock(filters, name="bottleneck", dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -52,9 +61,11 @@ class PyramidPooling(CompositeLayer):
 
     def call(self, x, training=False):
         features = []
-        for grid, branch in zip(self.bins, self.branches, strict=True):
+        for grid, branch, upsampling in zip(
+            self.bins, self.branches, self.upsamplings, strict=True
+        ):
             pooled = branch(adaptive_average_pool(x, grid), training=training)
-            features.append(resize_like(pooled, x))  # (B, H, W, filters)
+            features.append(upsampling(pooled, x))  # (B, H, W, filters)
         merged = ops.concatenate([*features, x], axis=-1)
         return self.bottleneck(merged, training=training)  # (B, H, W, filters)
 
@@ -62,7 +73,12 @@ class PyramidPooling(CompositeLayer):
         return (*input_shape[:-1], self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "bins": self.bins}
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "bins": self.bins,
+            "align_corners": self.align_corners,
+        }
 
 
 def adaptive_average_pool(x: Tensor, grid: int) -> Tensor:

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
 from keras_frm.layers.composite import CompositeLayer
-from keras_frm.layers.decoders.corner_sampling import AlignedUpsampling, FlowWarp
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

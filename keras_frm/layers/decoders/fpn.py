@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_frm.backend import Tensor
 from keras_frm.layers.blocks.conv_block import ConvBlock
-from keras_frm.layers.blocks.resizing import resize_like
+from keras_frm.layers.blocks.resizing import upsamplings
 from keras_frm.layers.composite import CompositeLayer
 from keras_frm.layers.decoders.flow_alignment import FlowAlignment
 
@@ -25,9 +25,13 @@ class FPNDecoder(CompositeLayer):
     Args:
         filters: Channels of every level and of the output.
         alignment: "bilinear" resizing between the levels, or SFNet's "flow".
+        align_corners: Whether resizing aligns corners, as the original does; half-pixel
+            otherwise. See `FlowAlignment` for the flow's.
+        return_levels: Whether the sums come too, for auxiliary heads.
 
     Input: [stage 1, stage 2, stage 3, context] at strides 4, 8, 16, 32; the context
-    has `filters` channels. Output: (B, H / 4, W / 4, filters).
+    has `filters` channels. Output: (B, H / 4, W / 4, filters), or a list of it and of
+    the sums at strides 4, 8 and 16, before their convolutions.
 
     Source: Li et al., Semantic Flow for Fast and Accurate Scene Parsing, 2020,
     figure 3 (`UperNetHead`, `UperNetAlignHead` of its code).
@@ -38,7 +42,14 @@ class FPNDecoder(CompositeLayer):
     (1, 9, 13, 4)
     """
 
-    def __init__(self, filters: int = 128, alignment: str = "bilinear", **kwargs):
+    def __init__(
+        self,
+        filters: int = 128,
+        alignment: str = "bilinear",
+        align_corners: bool = False,
+        return_levels: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if alignment not in ALIGNMENTS:
             raise ValueError(
@@ -47,6 +58,8 @@ class FPNDecoder(CompositeLayer):
             )
         self.filters = filters
         self.alignment = alignment
+        self.align_corners = align_corners
+        self.return_levels = return_levels
         dtype = self.dtype_policy
         self.laterals = [
             ConvBlock(filters, use_bias=True, name=f"lateral_{i + 1}", dtype=dtype)
@@ -60,6 +73,11 @@ class FPNDecoder(CompositeLayer):
                 FlowAlignment(filters // 2, name=f"flow_{i + 1}", dtype=dtype)
                 for i in range(3)
             ]
+        else:
+            names = [f"up_{i + 1}" for i in range(3)]
+            self.level_upsamplings = upsamplings(names, align_corners, dtype)
+        names = [f"fuse_up_{i + 1}" for i in range(3)]
+        self.upsamplings = upsamplings(names, align_corners, dtype)
         self.fuse = ConvBlock(filters, 3, name="fuse", dtype=dtype)
 
     def build(self, input_shapes):
@@ -84,9 +102,15 @@ class FPNDecoder(CompositeLayer):
             for block, level in zip(self.smooths, levels, strict=False)
         ]
         finest = smooth[0]
-        aligned = [resize_like(level, finest) for level in (*smooth[1:], levels[3])]
+        aligned = [
+            upsampling(level, finest)
+            for upsampling, level in zip(
+                self.upsamplings, (*smooth[1:], levels[3]), strict=True
+            )
+        ]
         merged = ops.concatenate([finest, *aligned], axis=-1)  # (B, H/4, W/4, 4 C)
-        return self.fuse(merged, training=training)  # (B, H/4, W/4, C)
+        fused = self.fuse(merged, training=training)  # (B, H/4, W/4, C)
+        return [fused, *levels[:3]] if self.return_levels else fused
 
     def top_down(
         self, features: Sequence[Tensor], training: bool = False
@@ -98,16 +122,19 @@ class FPNDecoder(CompositeLayer):
             if self.alignment == "flow":
                 coarse = self.flows[i](lateral, levels[0])
             else:
-                coarse = resize_like(levels[0], lateral)
+                coarse = self.level_upsamplings[i](levels[0], lateral)
             levels.insert(0, lateral + coarse)  # (B, H_i, W_i, C)
         return levels
 
     def compute_output_shape(self, input_shapes):
-        return (*input_shapes[0][:-1], self.filters)
+        levels = [(*shape[:-1], self.filters) for shape in input_shapes[:3]]
+        return [levels[0], *levels] if self.return_levels else levels[0]
 
     def get_config(self):
         return {
             **super().get_config(),
             "filters": self.filters,
             "alignment": self.alignment,
+            "align_corners": self.align_corners,
+            "return_levels": self.return_levels,
         }

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 import keras
 
 from keras_frm.layers import (
+    BoundaryAttentionFusion,
     ConvBlock,
     DeepAggregationPyramidPooling,
+    DeepStemResNet,
+    FPNDecoder,
+    LightBoundaryAttentionFusion,
+    ParallelAggregationPyramidPooling,
+    PixelAttentionFusion,
+    PyramidPooling,
     ResidualBlock,
     ResidualStage,
 )
@@ -16,8 +23,9 @@ from keras_frm.networks.checkpoints.state_dict import (
     conv_targets,
 )
 
-# Name of a layer's module; of a convolution and its BatchNorm, both names.
-Names = str | tuple[str, str]
+# Name of a layer's module; where it is several, such as a convolution and its
+# BatchNorm, all their names.
+Names = str | tuple[str, ...]
 
 
 def layer_targets(layer: keras.Layer, names: Names) -> Iterator[tuple[str, Target]]:
@@ -54,20 +62,39 @@ def _residual_stage(layer, name):
         yield from _residual_block(block, f"{name}.{index}")
 
 
-def _single_block(layer, name):
-    """Yield those of a block that the official code has as a stage of one."""
-    yield from _residual_block(layer, f"{name}.0")
-
-
 def _dappm(layer, name):
+    yield from _pooling(layer, name)
+    for index, process in enumerate(layer.processes, 1):
+        yield from _preactivation(process, f"{name}.process{index}")
+
+
+def _pappm(layer, name):
+    yield from _pooling(layer, name)
+    yield from _preactivation(layer.process, f"{name}.scale_process")
+
+
+def _pooling(layer, name):
+    """Yield those that DAPPM and PAPPM share."""
     for index, scale in enumerate(layer.scales):
         # The pooled ones begin with the pooling.
         first = 0 if index == 0 else 1
         yield from _preactivation(scale, f"{name}.scale{index}", first)
-    for index, process in enumerate(layer.processes, 1):
-        yield from _preactivation(process, f"{name}.process{index}")
     yield from _preactivation(layer.compression, f"{name}.compression")
     yield from _preactivation(layer.shortcut, f"{name}.shortcut")
+
+
+def _pixel_attention(layer, name):
+    yield from _conv_block(layer.embed_fine, (f"{name}.f_x.0", f"{name}.f_x.1"))
+    yield from _conv_block(layer.embed_coarse, (f"{name}.f_y.0", f"{name}.f_y.1"))
+
+
+def _bag(layer, name):
+    yield from _preactivation(layer.conv, f"{name}.conv")
+
+
+def _light_bag(layer, name):
+    for block, conv in ((layer.detail_conv, "conv_p"), (layer.context_conv, "conv_i")):
+        yield from _conv_block(block, (f"{name}.{conv}.0", f"{name}.{conv}.1"))
 
 
 def _preactivation(layer, name, first=0):
@@ -75,9 +102,53 @@ def _preactivation(layer, name, first=0):
     yield from _conv_block(layer, (f"{name}.{first + 2}", f"{name}.{first}"))
 
 
+def _deep_stem_resnet(layer, names):
+    stem, last_norm, stage = names
+    norms = (f"{stem}.1", f"{stem}.4", last_norm)
+    for block, index, norm in zip(layer.stem, (0, 3, 6), norms, strict=True):
+        yield from _conv_block(block, (f"{stem}.{index}", norm))
+    for index, blocks in enumerate(layer.stages, 1):
+        yield from _residual_stage(blocks, f"{stage}{index}")
+
+
+def _pyramid_pooling(layer, name):
+    for index, branch in enumerate(layer.branches):
+        prefix = f"{name}.stages.{index}"
+        yield from _conv_block(branch, (f"{prefix}.1", f"{prefix}.2"))
+    yield from _numbered_block(layer.bottleneck, f"{name}.bottleneck")
+
+
+def _fpn_decoder(layer, name):
+    for index in range(3):
+        yield from _numbered_block(layer.laterals[index], f"{name}.fpn_in.{index}")
+        yield from _numbered_block(layer.smooths[index], f"{name}.fpn_out.{index}.0")
+        if layer.alignment == "flow":
+            prefix = f"{name}.fpn_out_align.{index}"
+            yield from _flow_alignment(layer.flows[index], prefix)
+    yield from _numbered_block(layer.fuse, f"{name}.conv_last.0")
+
+
+def _flow_alignment(layer, name):
+    yield from conv_targets(f"{name}.down_l", layer.cut_fine)
+    yield from conv_targets(f"{name}.down_h", layer.cut_coarse)
+    yield from conv_targets(f"{name}.flow_make", layer.flow)
+
+
+def _numbered_block(layer, name):
+    """Yield those of convolution and BatchNorm, which are numbered 0 and 1."""
+    yield from _conv_block(layer, (f"{name}.0", f"{name}.1"))
+
+
 _COMPOSITES = {
+    BoundaryAttentionFusion: _bag,
     ConvBlock: _conv_block,
     DeepAggregationPyramidPooling: _dappm,
-    ResidualBlock: _single_block,
+    DeepStemResNet: _deep_stem_resnet,
+    FPNDecoder: _fpn_decoder,
+    LightBoundaryAttentionFusion: _light_bag,
+    ParallelAggregationPyramidPooling: _pappm,
+    PixelAttentionFusion: _pixel_attention,
+    PyramidPooling: _pyramid_pooling,
+    ResidualBlock: _residual_block,
     ResidualStage: _residual_stage,
 }

@@ -8,12 +8,18 @@ import numpy as np
 from keras_frm.networks.checkpoints.ddrnet import DDRNET
 from keras_frm.networks.checkpoints.key_map import KeyMap
 from keras_frm.networks.checkpoints.modules import layer_targets
+from keras_frm.networks.checkpoints.pidnet import PIDNET
+from keras_frm.networks.checkpoints.sfnet import SFNET, SFNET_TRUNK
 from keras_frm.networks.checkpoints.state_dict import Target, assign_state
 from keras_frm.networks.checkpoints.torch_file import read_torch_checkpoint
 from keras_frm.networks.contract import NetworkParts
 
 # Name of a network's graph -> where its official checkpoints belong.
-KEY_MAPS: dict[str, KeyMap] = {"ddrnet": DDRNET}
+KEY_MAPS: dict[str, KeyMap] = {"ddrnet": DDRNET, "pidnet": PIDNET, "sfnet": SFNET}
+
+# Name of a network's graph -> where ImageNet's checkpoints of its backbone belong; what
+# they are told by, their classifier, is their auxiliary part.
+_TRUNK_KEY_MAPS: dict[str, KeyMap] = {"sfnet": SFNET_TRUNK}
 
 # What trainings wrap a network in, and what they save beside it.
 _WRAPPERS = ("module.", "model.")
@@ -28,10 +34,11 @@ def has_official_checkpoints(parts: NetworkParts) -> bool:
 def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
     """Load a checkpoint of a network's official code.
 
-    Names may start with "module." and "model."; what belongs to a loss is left out.
-    Auxiliary heads are loaded where both the network and the file have them, and layers
-    that make logits where both have as many classes. The file is read without PyTorch
-    and without executing anything of it.
+    It may be one of the whole network or, where such are known, of ImageNet for the
+    backbone alone. Names may start with "module." and "model."; what belongs to a loss
+    is left out. Auxiliary heads are loaded where both the network and the file have
+    them, and layers that make logits where both have as many classes. The file is read
+    without PyTorch and without executing anything of it.
 
     Args:
         parts: A network that has official checkpoints.
@@ -45,8 +52,8 @@ def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
         CheckpointError: The file cannot be read, or tensors are missing, surplus or
             misshapen; they are listed and nothing is loaded.
     """
-    keys = KEY_MAPS[parts.name]
     state = _unwrapped(read_torch_checkpoint(path))
+    keys = _key_map_of(state, parts.name)
     found = _classes_of(state, keys)
     targets, left_out = {}, []
     for layer in parts.training_graph().layers:
@@ -74,8 +81,18 @@ def _unwrapped(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return own
 
 
+def _key_map_of(state: Mapping[str, np.ndarray], name: str) -> KeyMap:
+    """Return where the tensors of a network's file belong, or of its trunk's."""
+    trunk = _TRUNK_KEY_MAPS.get(name)
+    if trunk and any(key.startswith(trunk.auxiliary) for key in state):
+        return trunk
+    return KEY_MAPS[name]
+
+
 def _classes_of(state: Mapping[str, np.ndarray], keys: KeyMap) -> int | None:
     """Return the channels of the logits, None where the file has none."""
+    if not keys.classifiers:
+        return None
     weight = state.get(f"{keys.layers[keys.classifiers[0]]}.weight")
     return None if weight is None else weight.shape[0]
 

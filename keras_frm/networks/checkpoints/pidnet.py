@@ -1,0 +1,45 @@
+"""Official names of PIDNet's layers (XuJiacong/PIDNet)."""
+
+from keras_frm.networks.checkpoints.key_map import KeyMap
+
+PIDNET = KeyMap(
+    layers={
+        "stem_1": ("conv1.0", "conv1.1"),
+        "stem_2": ("conv1.3", "conv1.4"),
+        "stage_1": "layer1",
+        "stage_2": "layer2",
+        "stage_3": "layer3",
+        "stage_3_detail": "layer3_",
+        "compression_3": ("compression3.0", "compression3.1"),
+        "attention_3": "pag3",
+        "difference_3": ("diff3.0", "diff3.1"),
+        "stage_4": "layer4",
+        "stage_4_detail": "layer4_",
+        "compression_4": ("compression4.0", "compression4.1"),
+        "attention_4": "pag4",
+        "difference_4": ("diff4.0", "diff4.1"),
+        # The branch for boundaries of PIDNet-S and -M,
+        "stage_3_boundary": "layer3_d",
+        "stage_4_boundary": "layer4_d.0",
+        # and of PIDNet-L.
+        "stage_3_boundary_wide": "layer3_d",
+        "stage_4_boundary_wide": "layer4_d",
+        "stage_5_detail": "layer5_.0",
+        "stage_5_1": "layer5.0",
+        "stage_5_2": "layer5.1",
+        "stage_5_boundary": "layer5_d.0",
+        "context": "spp",
+        "fusion": "dfm",
+        "head_norm": "final_layer.bn1",
+        "head_conv": ("final_layer.conv1", "final_layer.bn2"),
+        "classifier": "final_layer.conv2",
+        "auxiliary_p_norm": "seghead_p.bn1",
+        "auxiliary_p_conv": ("seghead_p.conv1", "seghead_p.bn2"),
+        "auxiliary_p_classifier": "seghead_p.conv2",
+        "auxiliary_d_norm": "seghead_d.bn1",
+        "auxiliary_d_conv": ("seghead_d.conv1", "seghead_d.bn2"),
+        "auxiliary_d_classifier": "seghead_d.conv2",
+    },
+    auxiliary=("seghead_p.", "seghead_d."),
+    classifiers=("classifier", "auxiliary_p_classifier"),
+)

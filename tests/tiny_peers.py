@@ -1,0 +1,24 @@
+"""The peer networks, narrow."""
+
+from keras_frm.networks.ddrnet import DDRNet
+from keras_frm.networks.pidnet import PIDNet
+
+# Name -> a network of its kind, and the preset with its recipe.
+TINY_PEERS = {
+    "ddrnet_23": (
+        DDRNet(width=8, context_width=8, head_width=8),
+        "cityscapes_ddrnet",
+    ),
+    "ddrnet_39": (
+        DDRNet(8, (3, 4, 6, 3), 3, exchanges=2, context_width=8, head_width=8),
+        "cityscapes_ddrnet",
+    ),
+    "pidnet_s": (
+        PIDNet(width=8, context_width=8, head_width=8),
+        "cityscapes_pidnet",
+    ),
+    "pidnet_l": (
+        PIDNet(8, 3, 4, context_width=8, head_width=8, light=False),
+        "cityscapes_pidnet",
+    ),
+}
