@@ -2,6 +2,7 @@
 
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.sfnet import SFNet
 
 # Name -> a network of its kind, and the preset with its recipe.
 TINY_PEERS = {
@@ -20,5 +21,9 @@ TINY_PEERS = {
     "pidnet_l": (
         PIDNet(8, 3, 4, context_width=8, head_width=8, light=False),
         "cityscapes_pidnet",
+    ),
+    "sfnet_r18": (
+        SFNet((8, 8, 12, 16), (4, 4, 8), decoder_width=8),
+        "cityscapes_sfnet",
     ),
 }
