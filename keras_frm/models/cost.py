@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from keras_frm.backend import require_tensorflow
 from keras_frm.backend.private_hooks import all_layers
-from keras_frm.layers import DisentangledNonLocal
 
 
 class PartProfile(NamedTuple):
@@ -92,12 +91,12 @@ def _recorded_shapes(parts) -> Iterator[dict[int, tuple]]:
     Yields:
         id of a layer -> shape of its output.
     """
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, DisentangledNonLocal)
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
     layers = [
         layer
         for part in parts
         for layer in all_layers(part)
-        if isinstance(layer, kinds)
+        if isinstance(layer, kinds) or hasattr(layer, "attention_multiply_adds")
     ]
     shapes = {}
 
@@ -129,9 +128,7 @@ def _conv_multiply_adds(layer, shape):
 
 
 def _attention_multiply_adds(layer, shape):
-    """Return the multiply-adds of the two products of a non-local block."""
-    if not isinstance(layer, DisentangledNonLocal):
+    """Return the multiply-adds of the products of an attention."""
+    if not hasattr(layer, "attention_multiply_adds"):
         return 0
-    _, height, width, channels = shape
-    positions = height * width
-    return positions**2 * (channels // layer.reduction + channels)
+    return layer.attention_multiply_adds(shape)

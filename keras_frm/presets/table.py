@@ -15,6 +15,17 @@ _SMALL = Recipe(
     warmup_steps=50,
     contrastive_weight=0.0,
 )
+# Cityscapes' class weights in the code of HRNet, which DDRNet and PIDNet train with.
+_HRNET_WEIGHTS = (
+    *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
+    *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
+)
+_HRNET = Recipe(
+    weight_decay=5e-4,
+    loss="ohem",
+    class_weights=_HRNET_WEIGHTS,
+    contrastive_weight=0.0,
+)
 _MEASURED = "chosen here by results/recipes.csv and results/rates.csv"
 
 register_preset(
@@ -93,6 +104,82 @@ register_preset(
         ),
         network="frm_lite0",
         source=_MEASURED,
+    )
+)
+register_preset(
+    Preset(
+        name="cityscapes_ddrnet",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(1024, 1024),
+        batch_size=12,
+        epochs=484,
+        recipe=dataclasses.replace(
+            _HRNET, auxiliary_losses={"high": "cross_entropy_of_all_pixels"}
+        ),
+        network="ddrnet_23_slim",
+        source="arXiv 2101.06085, and HRNet's code, which its authors name",
+    )
+)
+register_preset(
+    Preset(
+        name="cityscapes_pidnet",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(1024, 1024),
+        batch_size=12,
+        epochs=484,
+        scale_range=(0.5, 2.1),
+        recipe=dataclasses.replace(
+            _HRNET,
+            auxiliary_losses={"p": "cross_entropy_of_all_pixels"},
+            boundary_aware_weight=1.0,
+        ),
+        network="pidnet_s",
+        source="XuJiacong/PIDNet, configs/cityscapes",
+    )
+)
+register_preset(
+    Preset(
+        name="cityscapes_sfnet",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(1024, 1024),
+        batch_size=16,
+        epochs=300,
+        colour_jitter=0.25,
+        recipe=Recipe(
+            power=1.0,
+            loss="ohem",
+            ohem_threshold=0.7,
+            ohem_kept=100_000,
+            auxiliary_weights={"level_1": 1.0, "level_2": 1.0, "level_3": 1.0},
+            contrastive_weight=0.0,
+        ),
+        network="sfnet_r18",
+        source="lxtGH/SFSegNets, scripts/cityscapes",
+    )
+)
+register_preset(
+    Preset(
+        name="cityscapes_segformer",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(1024, 1024),
+        batch_size=8,
+        epochs=430,  # 160,000 steps
+        colour_jitter=0.25,
+        recipe=Recipe(
+            optimizer="adamw",
+            learning_rate=6e-4,  # the head's; the backbone has a tenth
+            backbone_multiplier=0.1,
+            weight_decay=1e-2,
+            power=1.0,
+            warmup_steps=1500,
+            contrastive_weight=0.0,
+        ),
+        network="segformer_b0",
+        source="NVlabs/SegFormer, segformer.b1.1024x1024.city.160k.py",
     )
 )
 register_preset(

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from keras_frm.backend import rematerialized
+from keras_frm.layers.backbones.patch_embedding import OverlapPatchEmbedding
 from keras_frm.layers.backbones.van_block import VANBlock
-from keras_frm.layers.blocks.normalization import batch_norm, conv_initializer
 from keras_frm.layers.composite import CompositeLayer
 
 # Name -> widths, MLP ratios and depths of the four stages (B0..B3).
@@ -32,66 +32,6 @@ VAN_VARIANTS = {
         "depths": (3, 5, 27, 3),
     },
 }
-
-
-@keras.saving.register_keras_serializable(package="keras_frm")
-class OverlapPatchEmbedding(CompositeLayer):
-    """Strided convolution with symmetric padding, then BatchNorm.
-
-    Keras' "same" padding is one-sided where the stride does not divide the size;
-    PyTorch's weights need the same zeros on both sides.
-
-    Args:
-        filters: Output channels.
-        kernel_size: Size of the square kernel, odd.
-        strides: Stride of the convolution.
-
-    Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
-
-    Example:
-    >>> tuple(OverlapPatchEmbedding(8, 7, 4)(keras.ops.ones((1, 53, 75, 3))).shape)
-    (1, 14, 19, 8)
-    """
-
-    def __init__(self, filters: int, kernel_size: int, strides: int, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.strides = strides
-        self.pad = keras.layers.ZeroPadding2D(
-            kernel_size // 2, name="pad", dtype=self.dtype_policy
-        )
-        self.conv = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides=strides,
-            kernel_initializer=conv_initializer(),
-            name="conv",
-            dtype=self.dtype_policy,
-        )
-        self.norm = batch_norm("norm", self.dtype_policy)
-
-    def build(self, input_shape):
-        self.pad.build(input_shape)
-        self.conv.build(self.pad.compute_output_shape(input_shape))
-        self.norm.build(self.compute_output_shape(input_shape))
-        self.built = True
-
-    def call(self, x, training=False):
-        # (B, H, W, C) -> (B, H / strides, W / strides, filters)
-        return self.norm(self.conv(self.pad(x)), training=training)
-
-    def compute_output_shape(self, input_shape):
-        padded = self.pad.compute_output_shape(input_shape)
-        return self.conv.compute_output_shape(padded)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")

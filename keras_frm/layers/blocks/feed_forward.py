@@ -1,10 +1,13 @@
-"""The convolutional feed-forward block of VAN and of FRM."""
+"""The convolutional feed-forward block of VAN, of FRM and of SegFormer."""
 
 import keras
 from keras import ops
 
 from keras_frm.layers.blocks.gelu import gelu
-from keras_frm.layers.blocks.normalization import conv_initializer
+from keras_frm.layers.blocks.normalization import (
+    conv_initializer,
+    linear_initializer,
+)
 from keras_frm.layers.composite import CompositeLayer
 
 _ACTIVATIONS = {"gelu": gelu, "relu": lambda x, training: ops.relu(x)}
@@ -16,12 +19,14 @@ class ConvFeedForward(CompositeLayer):
 
     Args:
         ratio: Hidden channels per input channel.
-        activation: "gelu" (exact, VAN) or "relu" (FRM).
+        activation: "gelu" (exact, VAN, SegFormer) or "relu" (FRM).
         use_bias: Whether the convolutions have biases.
+        is_linear: Whether the 1x1 ones start as a transformer's linear layers do
+            (SegFormer), not as convolutions.
 
     Input and output: (B, H, W, C).
 
-    Source: VAN, Guo et al., 2022 (its `Mlp`); the FRM paper's FFN.
+    Source: VAN, Guo et al., 2022 (its `Mlp`); the FRM paper's FFN; SegFormer's Mix-FFN.
 
     Example:
     >>> tuple(ConvFeedForward(4)(keras.ops.ones((1, 5, 7, 8))).shape)
@@ -29,7 +34,12 @@ class ConvFeedForward(CompositeLayer):
     """
 
     def __init__(
-        self, ratio: int, activation: str = "gelu", use_bias: bool = True, **kwargs
+        self,
+        ratio: int,
+        activation: str = "gelu",
+        use_bias: bool = True,
+        is_linear: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if activation not in _ACTIVATIONS:
@@ -40,13 +50,15 @@ class ConvFeedForward(CompositeLayer):
         self.ratio = ratio
         self.activation = activation
         self.use_bias = use_bias
+        self.is_linear = is_linear
 
     def build(self, input_shape):
         channels = input_shape[-1]
         hidden = channels * self.ratio
         shared = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
+        pointwise = linear_initializer if self.is_linear else conv_initializer
         self.expand = keras.layers.Conv2D(
-            hidden, 1, kernel_initializer=conv_initializer(), name="expand", **shared
+            hidden, 1, kernel_initializer=pointwise(), name="expand", **shared
         )
         self.depthwise = keras.layers.DepthwiseConv2D(
             3,
@@ -56,7 +68,7 @@ class ConvFeedForward(CompositeLayer):
             **shared,
         )
         self.project = keras.layers.Conv2D(
-            channels, 1, kernel_initializer=conv_initializer(), name="project", **shared
+            channels, 1, kernel_initializer=pointwise(), name="project", **shared
         )
         hidden_shape = (*input_shape[:-1], hidden)
         self.expand.build(input_shape)
@@ -78,4 +90,5 @@ class ConvFeedForward(CompositeLayer):
             "ratio": self.ratio,
             "activation": self.activation,
             "use_bias": self.use_bias,
+            "is_linear": self.is_linear,
         }

@@ -53,3 +53,11 @@ def conv_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(
         scale=2.0, mode="fan_out", distribution="untruncated_normal"
     )
+
+
+def linear_initializer() -> keras.initializers.Initializer:
+    """Return the transformers' initializer of linear layers: N(0, 0.02).
+
+    The original truncates at -2 and 2, a hundred deviations away.
+    """
+    return keras.initializers.RandomNormal(stddev=0.02)

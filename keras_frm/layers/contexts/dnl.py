@@ -81,6 +81,15 @@ class DisentangledNonLocal(CompositeLayer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def attention_multiply_adds(self, output_shape: tuple) -> int:
+        """Return the multiply-adds of the two products for one image.
+
+        Args:
+            output_shape: (B, H, W, C) of known size.
+        """
+        _, height, width, channels = output_shape
+        return (height * width) ** 2 * (channels // self.reduction + channels)
+
     def get_config(self):
         return {**super().get_config(), "reduction": self.reduction}
 
