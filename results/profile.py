@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of the paper's rows.
+"""Parameters and multiply-adds of the networks, beside the rows of the paper's tables.
 
 python results/profile.py > results/profile.csv
 """
@@ -9,26 +9,35 @@ from table import write_table
 
 import keras_frm
 
+LARGE = (1024, 2048)
+# Network, its options, size of the image, and the paper's figures.
 ROWS = [
-    ("frm_table1", "frm", (1024, 2048), 16.48, 214.82),
-    ("frm_table1", "ppm", (1024, 2048), 15.23, 213.21),
-    ("frm_table1", "dappm", (1024, 2048), 15.98, 214.81),
-    ("frm_table1", "frm", (720, 1280), 16.48, 94.55),
-    ("frm", "frm", (1024, 2048), "", ""),
-    ("frm", None, (1024, 2048), "", ""),
-    ("frm_lite0", "frm", (1024, 2048), "", ""),
-    ("frm_lite0", "frm", (256, 512), "", ""),
+    ("frm_table1", {"context": "frm"}, LARGE, 16.48, 214.82),
+    ("frm_table1", {"context": "ppm"}, LARGE, 15.23, 213.21),
+    ("frm_table1", {"context": "dappm"}, LARGE, 15.98, 214.81),
+    ("frm_table1", {"context": "frm"}, (720, 1280), 16.48, 94.55),
+    ("frm", {"context": "frm"}, LARGE, "", ""),
+    ("frm", {"context": None}, LARGE, "", ""),
+    ("frm_lite0", {"context": "frm"}, LARGE, "", ""),
+    ("frm_lite0", {"context": "frm"}, (256, 512), "", ""),
+    ("ddrnet_23_slim", {}, LARGE, "", ""),
+    ("ddrnet_23", {}, LARGE, 20.1, 143.1),
+    ("ddrnet_39", {}, LARGE, 32.3, 281.2),
+    ("pidnet_s", {}, LARGE, "", ""),
+    ("pidnet_m", {}, LARGE, 28.5, 178.1),
+    ("pidnet_l", {}, LARGE, "", ""),
+    ("sfnet_r18", {}, LARGE, 12.87, 243.87),
 ]
 
 
 def measure():
     """Yield the row of each network."""
-    for network, context, size, parameters, gflops in ROWS:
-        model = keras_frm.build_model("cityscapes", network=network, context=context)
+    for network, options, size, parameters, gflops in ROWS:
+        model = keras_frm.build_model("cityscapes", network=network, **options)
         total = keras_frm.profile(model, size)[-1]
         yield {
             "network": network,
-            "context": context,
+            "context": options.get("context"),
             "height": size[0],
             "width": size[1],
             "m_parameters": round(total.parameters / 1e6, 3),
