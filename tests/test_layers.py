@@ -10,6 +10,7 @@ import reference
 import tensorflow as tf
 
 from keras_frm import layers
+from keras_frm.layers.backbones.patch_embedding import OverlapPatchEmbedding
 from keras_frm.layers.contexts.pyramid_pooling import adaptive_average_pool
 from keras_frm.quantization import layers as integer_layers
 
@@ -17,6 +18,7 @@ from keras_frm.quantization import layers as integer_layers
 pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 
 TINY_VAN = {"embed_dims": (4, 6, 8, 8), "mlp_ratios": (2, 2, 2, 2)}
+TINY_MIT = {"widths": (4, 6, 8, 8), "heads": (1, 2, 2, 4)}
 STAGES = [(9, 13, 2), (5, 7, 3), (3, 4, 5), (2, 2, 4)]
 
 
@@ -130,6 +132,27 @@ CASES = {
         depths=(1, 1, 1, 1),
         stem_widths=(2, 1, 2),
     ),
+    "SpatialReductionAttention": case(
+        "SpatialReductionAttention", [(5, 7, 4)], heads=2, reduction=2
+    ),
+    "SpatialReductionAttention of all": case(
+        "SpatialReductionAttention", [(3, 5, 4)], heads=1
+    ),
+    "MixTransformerBlock": case(
+        *("MixTransformerBlock", [(7, 9, 4)]),
+        heads=2,
+        reduction=2,
+        mlp_ratio=2,
+        drop_path=0.2,
+    ),
+    "MixTransformer": case(
+        *("MixTransformer", [(37, 45, 3)]),
+        # Each attention has some windows to choose from.
+        reductions=(4, 2, 1, 1),
+        depths=(1, 1, 1, 1),
+        **TINY_MIT,
+    ),
+    "AllMLPDecoder": case("AllMLPDecoder", STAGES, "list", filters=4),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
 # They compute with integers, not with numbers of any size: see
@@ -329,6 +352,37 @@ def test_van_sizes_round_up(size):
         assert feature.shape == (1, *expected, channels)
 
 
+# === Mix Transformer ===
+
+
+def test_mix_transformer_drop_path_rises_linearly():
+    backbone = layers.MixTransformer(**TINY_MIT, drop_path_rate=0.14)
+    rates = [block.drop_path.rate for block in backbone.blocks]
+    np.testing.assert_allclose(rates, np.linspace(0, 0.14, 8))
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 31), (1, 1), (27, 250), (45, 64)])
+def test_mix_transformer_takes_any_size(size):
+    """Known and unknown sizes give the same, at sizes that round up."""
+    backbone = layers.MixTransformer(**TINY_MIT)
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, *size, 3)), "float32")
+    features = backbone(x)
+    for feature, stride in zip(features, (4, 8, 16, 32), strict=True):
+        assert feature.shape[1:3] == [-(-length // stride) for length in size]
+    unknown = tf.TensorSpec((None, None, None, 3))
+    served = tf.function(backbone, input_signature=[unknown], autograph=False)
+    assert_same(served(x), features, rtol=1e-4, atol=1e-5)
+
+
+def test_keys_of_windows_that_do_not_fit_are_left_out():
+    layer, _, _ = example("SpatialReductionAttention")
+    x = np.random.default_rng(0).normal(size=(1, 5, 7, 4)).astype("float32")
+    other = x.copy()
+    other[0, 4, 6] += 1
+    changed = np.asarray(layer(other)) != np.asarray(layer(x))
+    assert changed.any(-1).nonzero() == ([0], [4], [6])
+
+
 # === ResNet ===
 
 
@@ -356,6 +410,14 @@ def test_wrong_names_list_the_right_ones():
         layers.VAN((4, 4), (2, 2), (1, 1))
     with pytest.raises(ValueError, match="four stages"):
         layers.DeepStemResNet((4, 4))
+    with pytest.raises(ValueError, match=r"'mit_b9'.*mit_b0, mit_b1"):
+        layers.MixTransformer.from_variant("mit_b9")
+    with pytest.raises(ValueError, match="four stages"):
+        layers.MixTransformer((4, 4), (1, 1))
+    with pytest.raises(ValueError, match=r"\('batch', 'layer'\).*'group'"):
+        OverlapPatchEmbedding(4, 3, 2, normalization="group")
+    with pytest.raises(ValueError, match=r"multiple of heads=3\. Received: 4"):
+        layers.SpatialReductionAttention(heads=3).build((1, 4, 4, 4))
 
 
 def test_decoder_names_the_channels_it_needs():

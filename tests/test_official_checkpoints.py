@@ -11,14 +11,28 @@ from keras_frm.networks.checkpoints.modules import layer_targets
 from keras_frm.networks.checkpoints.torch_file import CheckpointError
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
 NETWORKS = {
     "ddrnet": DDRNet(width=4, context_width=4, head_width=4),
     "pidnet": PIDNet(width=4, context_width=4, head_width=4),
     "sfnet": SFNet((4, 4, 4, 4), (4, 4, 8), decoder_width=4),
+    "segformer": SegFormer((4, 4, 4, 4), (1, 1, 2, 2), decoder_width=4),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
+with_auxiliary_heads = pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if official.KEY_MAPS[name].auxiliary]
+)
+# Networks with checkpoints of ImageNet: starts of names of the whole network -> those
+# there, and the classifier there.
+TRUNKS = {
+    "sfnet": (
+        {"layer0.0.": "conv1.", "layer0.1.": "bn1.", "layer": "layer"},
+        "fc.weight",
+    ),
+    "segformer": ({"backbone.": ""}, "head.weight"),
+}
 
 
 def model_of(name, preset="camvid"):
@@ -57,13 +71,13 @@ def test_every_weight_is_read(name, prefix, tmp_path):
     path = written(tmp_path, state | {"loss.weight": np.ones(3, "float32")}, prefix)
     loaded = build_model("camvid", network=NETWORKS[name], weights=path)
     for key, value in weights_of(loaded).items():
-        if "seed" not in key and "embedding" not in key:
+        if "seed" not in key and not key.startswith("embedding_head/"):
             assert not np.array_equal(value, before[key]), key
     found = official_state(loaded.parts)
     assert found.keys() == state.keys()
 
 
-@every_network
+@with_auxiliary_heads
 def test_file_without_auxiliary_heads(name, tmp_path):
     model = model_of(name)
     heads = official.KEY_MAPS[name].auxiliary
@@ -112,17 +126,37 @@ def test_file_of_another_network(tmp_path):
         build_model("camvid", network=wider, weights=written(tmp_path, state))
 
 
-def test_trunk_of_imagenet(tmp_path):
-    model = model_of("sfnet")
-    trunk = {
-        key.replace("layer0.0.", "conv1.").replace("layer0.1.", "bn1."): value
-        for key, value in official_state(model.parts).items()
-        if key.startswith("layer")
-    }
-    trunk["fc.weight"] = np.ones((1000, 4), "float32")
+def trunk_of(state, starts):
+    """Return the tensors of a backbone by their names in a file of its own."""
+    trunk = {}
+    for key, value in state.items():
+        start = next((each for each in starts if key.startswith(each)), None)
+        if start is not None:
+            trunk[starts[start] + key.removeprefix(start)] = value
+    return trunk
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_trunk_of_imagenet(name, tmp_path):
+    model = model_of(name)
+    starts, classifier = TRUNKS[name]
+    trunk = trunk_of(official_state(model.parts), starts)
+    trunk[classifier] = np.ones((1000, 4), "float32")
     before = weights_of(model)
     found = official.load_official_weights(model.parts, written(tmp_path, trunk))
     assert found == model.num_classes
     for key, value in weights_of(model).items():
-        is_read = key.startswith("backbone/")
+        is_read = key.startswith("backbone/") and "seed" not in key
         assert np.array_equal(value, before[key]) != is_read, key
+
+
+def test_unused_classifier_of_a_file_is_left_out(tmp_path):
+    model = model_of("segformer")
+    state = official_state(model.parts)
+    state["decode_head.conv_seg.weight"] = np.ones((19, 4, 1, 1), "float32")
+    state["decode_head.conv_seg.bias"] = np.ones(19, "float32")
+    path = written(tmp_path, state)
+    assert official.load_official_weights(model.parts, path) == model.num_classes
+    kernel = np.array(model.network.get_layer("classifier").kernel)  # (1, 1, I, O)
+    found = state["decode_head.linear_pred.weight"]  # (O, I, 1, 1)
+    np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), found)

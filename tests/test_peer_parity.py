@@ -12,6 +12,7 @@ from keras_frm.layers.decoders import flow_alignment
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
 from keras_frm.networks.registry import NETWORKS, network_of
+from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
 # Layer that makes each output, by the names of the arrays.
@@ -41,6 +42,10 @@ SFNET_OUTPUTS = {
 SFNET_FEATURES = {f"layer{stage}": f"backbone:{stage - 1}" for stage in (1, 2, 3, 4)}
 SFNET_FEATURES["head.ppm"] = "context"
 SFNET_SMALL = SFNet((8, 10, 12, 14), (4, 5, 8), decoder_width=6, align_corners=True)
+SEGFORMER_OUTPUTS = {
+    f"stage{stage}_": f"backbone:{stage - 1}" for stage in (1, 2, 3, 4)
+}
+SEGFORMER_OUTPUTS["logits"] = "classifier"
 SMALL = {
     "ddrnet_23": (
         DDRNet(width=4, context_width=6, head_width=7),
@@ -63,6 +68,11 @@ SMALL = {
         PIDNET_FEATURES,
     ),
     "sfnet_r18": (SFNET_SMALL, SFNET_OUTPUTS, SFNET_FEATURES),
+    "segformer": (
+        SegFormer((8, 10, 15, 16), (1, 2, 5, 4), (1, 1, 2, 1), decoder_width=12),
+        SEGFORMER_OUTPUTS,
+        {},
+    ),
 }
 FULL = {
     "ddrnet_23_slim": DDRNET_OUTPUTS,
@@ -72,6 +82,8 @@ FULL = {
     "pidnet_m": PIDNET_OUTPUTS,
     "pidnet_l": PIDNET_OUTPUTS,
     "sfnet_r18": {**SFNET_OUTPUTS, "up": "upsampling"},
+    "segformer_b0": {**SEGFORMER_OUTPUTS, "up": "upsampling"},
+    "segformer_b1": {**SEGFORMER_OUTPUTS, "up": "upsampling"},
 }
 # Options with which a network does what the official code does.
 ORIGINAL = {"sfnet_r18": {"align_corners": True}}
@@ -84,6 +96,8 @@ PARAMETERS = {
     "pidnet_m": (28_538_515, 28_763_111),
     "pidnet_l": (36_939_571, 37_314_311),
     "sfnet_r18": (12_869_715, 13_320_588),
+    "segformer_b0": (3_719_027, 3_719_027),
+    "segformer_b1": (13_682_131, 13_682_131),
 }
 
 

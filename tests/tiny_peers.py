@@ -2,6 +2,7 @@
 
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
 # Name -> a network of its kind, and the preset with its recipe.
@@ -25,5 +26,9 @@ TINY_PEERS = {
     "sfnet_r18": (
         SFNet((8, 8, 12, 16), (4, 4, 8), decoder_width=8),
         "cityscapes_sfnet",
+    ),
+    "segformer_b0": (
+        SegFormer((8, 8, 12, 16), (1, 2, 3, 4), (1, 1, 2, 1), decoder_width=8),
+        "cityscapes_segformer",
     ),
 }

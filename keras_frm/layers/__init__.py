@@ -4,6 +4,11 @@ from keras_frm.layers.backbones.deep_stem_resnet import DeepStemResNet
 from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
 from keras_frm.layers.backbones.inverted_residual import InvertedResidual
 from keras_frm.layers.backbones.large_kernel_attention import LargeKernelAttention
+from keras_frm.layers.backbones.mix_transformer import MixTransformer
+from keras_frm.layers.backbones.mix_transformer_block import MixTransformerBlock
+from keras_frm.layers.backbones.spatial_reduction_attention import (
+    SpatialReductionAttention,
+)
 from keras_frm.layers.backbones.van import VAN
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.conv_block import ConvBlock
@@ -19,6 +24,7 @@ from keras_frm.layers.contexts.frm import FeatureRefinementModule
 from keras_frm.layers.contexts.pappm import ParallelAggregationPyramidPooling
 from keras_frm.layers.contexts.pyramid_pooling import PyramidPooling
 from keras_frm.layers.contexts.stage_pooling import StageConcatenation
+from keras_frm.layers.decoders.all_mlp import AllMLPDecoder
 from keras_frm.layers.decoders.boundary_attention import (
     BoundaryAttentionFusion,
     LightBoundaryAttentionFusion,
@@ -30,6 +36,7 @@ from keras_frm.layers.decoders.pixel_attention import PixelAttentionFusion
 __all__ = [
     "VAN",
     "AlignedUpsampling",
+    "AllMLPDecoder",
     "BilinearUpsampling",
     "BoundaryAttentionFusion",
     "ConvBlock",
@@ -47,11 +54,14 @@ __all__ = [
     "LargeKernelAttention",
     "LayerScale",
     "LightBoundaryAttentionFusion",
+    "MixTransformer",
+    "MixTransformerBlock",
     "ParallelAggregationPyramidPooling",
     "PixelAttentionFusion",
     "PyramidPooling",
     "ResidualBlock",
     "ResidualStage",
+    "SpatialReductionAttention",
     "StageConcatenation",
     "VANBlock",
 ]

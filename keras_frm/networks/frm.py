@@ -12,6 +12,7 @@ from keras_frm.layers import (
     DeepAggregationPyramidPooling,
     FeatureRefinementModule,
     FPNDecoder,
+    MixTransformer,
     PyramidPooling,
     StageConcatenation,
 )
@@ -19,6 +20,7 @@ from keras_frm.layers.backbones.efficientnet_lite import (
     EFFICIENTNET_LITE_VARIANTS,
     EfficientNetLite,
 )
+from keras_frm.layers.backbones.mix_transformer import MIT_VARIANTS
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.networks.backbone import check_stages, imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
@@ -27,6 +29,7 @@ from keras_frm.networks.contract import NetworkParts
 BACKBONES = {
     **dict.fromkeys(VAN_VARIANTS, VAN),
     **dict.fromkeys(EFFICIENTNET_LITE_VARIANTS, EfficientNetLite),
+    **dict.fromkeys(MIT_VARIANTS, MixTransformer),
 }
 CONTEXTS = ("frm", "ppm", "dappm", None)
 
@@ -35,14 +38,15 @@ CONTEXTS = ("frm", "ppm", "dappm", None)
 class FRMNetwork:
     """A backbone's four stages, a context module on all of them, and an FPN decoder.
 
-    The network has the layers "normalization" (of a VAN), the backbone, "context",
-    "decoder", "classifier" and "upsampling".
+    The network has the layers "normalization" (of a VAN or a MixTransformer), the
+    backbone, "context", "decoder", "classifier" and "upsampling".
 
     Args:
-        backbone: Name of a VAN or an EfficientNet-Lite, or a layer or Functional model
-            that gives four stages at 1/4 to 1/32. Images are normalised by ImageNet's
-            mean and standard deviation for a `VAN`; every other backbone gets RGB in
-            [0, 255], see `backbone_from`.
+        backbone: Name of a VAN, an EfficientNet-Lite or a Mix Transformer, or a layer
+            or Functional model that gives four stages at 1/4 to 1/32. Images are
+            normalised by ImageNet's mean and standard deviation for a `VAN` or a
+            `MixTransformer`; every other backbone gets RGB in [0, 255], see
+            `backbone_from`.
         context: "frm", "ppm", "dappm", or None for a 1x1 convolution on the last
             stage.
         alignment: "bilinear" or "flow", see `FPNDecoder`.
@@ -99,7 +103,7 @@ class FRMNetwork:
         upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
 
         image = x = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        if isinstance(backbone, VAN):
+        if isinstance(backbone, (VAN, MixTransformer)):
             x = imagenet_normalization(dtype=dtype)(x)
         stages = backbone(x)
         check_stages(backbone.name, keras.Model(image, stages))

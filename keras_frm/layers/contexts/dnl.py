@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_frm.layers.blocks.casting import cast
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -68,10 +69,10 @@ class DisentangledNonLocal(CompositeLayer):
 
         dtype = keras.backend.standardize_dtype(value.dtype)
         precise = keras.backend.result_type(dtype, "float32")
-        query, key, mask = (_cast(y, precise) for y in (query, key, mask))
+        query, key, mask = (cast(y, precise) for y in (query, key, mask))
         similarity = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (B, N, N)
-        attention = _cast(ops.softmax(similarity, axis=2), dtype)  # (B, N, N)
-        unary = _cast(ops.softmax(mask, axis=1), dtype)  # (B, N, 1)
+        attention = cast(ops.softmax(similarity, axis=2), dtype)  # (B, N, N)
+        unary = cast(ops.softmax(mask, axis=1), dtype)  # (B, N, 1)
         unary = ops.transpose(unary, (0, 2, 1))  # (B, 1, N)
         context = ops.matmul(attention, value) + ops.matmul(unary, value)  # (B, N, C)
 
@@ -103,10 +104,3 @@ def _flatten(x):
     """Merge height and width: (B, H, W, C) -> (B, N, C)."""
     _, height, width, channels = ops.shape(x)
     return ops.reshape(x, (-1, height * width, channels))
-
-
-def _cast(x, dtype):
-    """Cast, without a node in the graph where there is nothing to cast."""
-    return (
-        x if keras.backend.standardize_dtype(x.dtype) == dtype else ops.cast(x, dtype)
-    )

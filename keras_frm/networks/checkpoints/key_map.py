@@ -17,8 +17,10 @@ class KeyMap:
             not have them.
         classifiers: Layers whose last dimension is the number of classes; the first
             one makes the network's logits.
+        unused: Starts of the names of what files have and no network uses.
     """
 
     layers: Mapping[str, Names]
     auxiliary: tuple[str, ...]
     classifiers: tuple[str, ...]
+    unused: tuple[str, ...] = ()

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import keras
 
 from keras_frm.layers import (
+    AllMLPDecoder,
     BoundaryAttentionFusion,
     ConvBlock,
     DeepAggregationPyramidPooling,
     DeepStemResNet,
     FPNDecoder,
     LightBoundaryAttentionFusion,
+    MixTransformer,
     ParallelAggregationPyramidPooling,
     PixelAttentionFusion,
     PyramidPooling,
@@ -21,6 +23,7 @@ from keras_frm.networks.checkpoints.state_dict import (
     Target,
     batch_norm_targets,
     conv_targets,
+    layer_norm_targets,
 )
 
 # Name of a layer's module; where it is several, such as a convolution and its
@@ -134,18 +137,52 @@ def _flow_alignment(layer, name):
     yield from conv_targets(f"{name}.flow_make", layer.flow)
 
 
+def _mix_transformer(layer, prefix):
+    for stage, (embedding, blocks, norm) in enumerate(layer.stages(), 1):
+        patch = f"{prefix}patch_embed{stage}"
+        yield from conv_targets(f"{patch}.proj", embedding.conv)
+        yield from layer_norm_targets(f"{patch}.norm", embedding.norm)
+        for index, block in enumerate(blocks):
+            yield from _mix_transformer_block(block, f"{prefix}block{stage}.{index}")
+        yield from layer_norm_targets(f"{prefix}norm{stage}", norm)
+
+
+def _mix_transformer_block(layer, name):
+    attention, mlp = layer.attention, layer.mlp
+    yield from layer_norm_targets(f"{name}.norm1", layer.norm_1)
+    yield from conv_targets(f"{name}.attn.q", attention.query)
+    yield from conv_targets(f"{name}.attn.kv", attention.key_value)
+    yield from conv_targets(f"{name}.attn.proj", attention.project)
+    if attention.reduction > 1:
+        yield from conv_targets(f"{name}.attn.sr", attention.reduce)
+        yield from layer_norm_targets(f"{name}.attn.norm", attention.norm)
+    yield from layer_norm_targets(f"{name}.norm2", layer.norm_2)
+    yield from conv_targets(f"{name}.mlp.fc1", mlp.expand)
+    yield from conv_targets(f"{name}.mlp.dwconv.dwconv", mlp.depthwise)
+    yield from conv_targets(f"{name}.mlp.fc2", mlp.project)
+
+
+def _all_mlp_decoder(layer, name):
+    for stage, projection in enumerate(layer.projections, 1):
+        yield from conv_targets(f"{name}.linear_c{stage}.proj", projection)
+    names = (f"{name}.linear_fuse.conv", f"{name}.linear_fuse.bn")
+    yield from _conv_block(layer.fuse, names)
+
+
 def _numbered_block(layer, name):
     """Yield those of convolution and BatchNorm, which are numbered 0 and 1."""
     yield from _conv_block(layer, (f"{name}.0", f"{name}.1"))
 
 
 _COMPOSITES = {
+    AllMLPDecoder: _all_mlp_decoder,
     BoundaryAttentionFusion: _bag,
     ConvBlock: _conv_block,
     DeepAggregationPyramidPooling: _dappm,
     DeepStemResNet: _deep_stem_resnet,
     FPNDecoder: _fpn_decoder,
     LightBoundaryAttentionFusion: _light_bag,
+    MixTransformer: _mix_transformer,
     ParallelAggregationPyramidPooling: _pappm,
     PixelAttentionFusion: _pixel_attention,
     PyramidPooling: _pyramid_pooling,

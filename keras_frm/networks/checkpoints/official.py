@@ -9,17 +9,26 @@ from keras_frm.networks.checkpoints.ddrnet import DDRNET
 from keras_frm.networks.checkpoints.key_map import KeyMap
 from keras_frm.networks.checkpoints.modules import layer_targets
 from keras_frm.networks.checkpoints.pidnet import PIDNET
+from keras_frm.networks.checkpoints.segformer import SEGFORMER, SEGFORMER_TRUNK
 from keras_frm.networks.checkpoints.sfnet import SFNET, SFNET_TRUNK
 from keras_frm.networks.checkpoints.state_dict import Target, assign_state
 from keras_frm.networks.checkpoints.torch_file import read_torch_checkpoint
 from keras_frm.networks.contract import NetworkParts
 
 # Name of a network's graph -> where its official checkpoints belong.
-KEY_MAPS: dict[str, KeyMap] = {"ddrnet": DDRNET, "pidnet": PIDNET, "sfnet": SFNET}
+KEY_MAPS: dict[str, KeyMap] = {
+    "ddrnet": DDRNET,
+    "pidnet": PIDNET,
+    "sfnet": SFNET,
+    "segformer": SEGFORMER,
+}
 
 # Name of a network's graph -> where ImageNet's checkpoints of its backbone belong; what
 # they are told by, their classifier, is their auxiliary part.
-_TRUNK_KEY_MAPS: dict[str, KeyMap] = {"sfnet": SFNET_TRUNK}
+_TRUNK_KEY_MAPS: dict[str, KeyMap] = {
+    "sfnet": SFNET_TRUNK,
+    "segformer": SEGFORMER_TRUNK,
+}
 
 # What trainings wrap a network in, and what they save beside it.
 _WRAPPERS = ("module.", "model.")
@@ -55,7 +64,7 @@ def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
     state = _unwrapped(read_torch_checkpoint(path))
     keys = _key_map_of(state, parts.name)
     found = _classes_of(state, keys)
-    targets, left_out = {}, []
+    targets, left_out = {}, list(keys.unused)
     for layer in parts.training_graph().layers:
         if layer.name not in keys.layers:
             continue

@@ -105,6 +105,12 @@ def batch_norm_targets(prefix: str, layer: keras.layers.Layer) -> Iterator[tuple
         yield f"{prefix}.{name}", Target(variable)
 
 
+def layer_norm_targets(prefix: str, layer: keras.layers.Layer) -> Iterator[tuple]:
+    """Yield names and targets of a LayerNorm, see `conv_targets`."""
+    yield f"{prefix}.weight", Target(layer.gamma)
+    yield f"{prefix}.bias", Target(layer.beta)
+
+
 def _squeezed(shape):
     """Return a shape without dimensions of 1: some files store layer scales so."""
     return tuple(n for n in shape if n != 1)

@@ -11,6 +11,7 @@ from keras_frm.networks.checkpoints.state_dict import (
     assign_state,
     batch_norm_targets,
     conv_targets,
+    layer_norm_targets,
 )
 from keras_frm.networks.checkpoints.torch_file import read_torch_checkpoint
 
@@ -81,8 +82,7 @@ def _targets(backbone: VAN) -> Iterator[tuple[str, Target]]:
         yield from batch_norm_targets(f"patch_embed{stage}.norm", embedding.norm)
         for index, block in enumerate(blocks):
             yield from _block(f"block{stage}.{index}", block)
-        yield f"norm{stage}.weight", Target(norm.gamma)
-        yield f"norm{stage}.bias", Target(norm.beta)
+        yield from layer_norm_targets(f"norm{stage}", norm)
 
 
 def _block(prefix, block):
