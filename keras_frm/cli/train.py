@@ -19,6 +19,7 @@ from keras_frm.cli.options import (
 from keras_frm.cli.resumed_options import to_store, was_given
 from keras_frm.cli.train_options import (
     Accumulate,
+    AdjustBias,
     Alignment,
     Backbone,
     BackboneRate,
@@ -48,6 +49,7 @@ from keras_frm.cli.train_options import (
     Weights,
 )
 from keras_frm.cli.train_parts import (
+    adjusted_line,
     built_model,
     effective_batch_line,
     finished_line,
@@ -86,6 +88,7 @@ def train(
     freeze_backbone: FreezeBackbone = False,
     loss: Loss = None,
     class_weights: ClassWeights = None,
+    adjust_bias: AdjustBias = None,
     contrastive_weight: ContrastiveWeight = None,
     weight_ema: WeightEma = None,
     precision: Precision = "float32",
@@ -116,6 +119,7 @@ def train(
     from keras_frm.networks.registry import network_of
     from keras_frm.recipes import recipe
     from keras_frm.training.checkpoint import newest_position
+    from keras_frm.training.class_bias import adjust_run
     from keras_frm.training.distribution import distribution
     from keras_frm.training.extension import (
         extend,
@@ -123,7 +127,7 @@ def train(
         keep_extension,
         newest_extension,
     )
-    from keras_frm.training.run_folder import new_run
+    from keras_frm.training.run_folder import FINAL, new_run
     from keras_frm.training.train import train as fit
 
     if xla and deterministic:
@@ -151,6 +155,7 @@ def train(
         "crop": crop,
         "learning_rate": learning_rate,
         "loss": loss,
+        "adjust_bias": adjust_bias,
         "contrastive_weight": contrastive_weight,
         "weight_ema": weight_ema,
         "backbone_multiplier": backbone_rate,
@@ -193,10 +198,15 @@ def train(
             extension = extend(folder, more_epochs, more_rate, first_rate)
             if spread.is_chief:
                 keep_extension(folder, extension)
+        weights_of_classes = chosen.recipe.adjust_bias and chosen.recipe.class_weights
         position = newest_position(folder)
         if position is not None and is_finished(position, extension):
-            print(finished_line(folder, position))
-            return
+            # One that was killed before its end has this still to do.
+            if not weights_of_classes or (folder / FINAL).is_file():
+                print(finished_line(folder, position))
+                return
+        elif spread.is_chief:
+            (folder / FINAL).unlink(missing_ok=True)  # of a training that goes on now
         train_data = functools.partial(
             training_stream, spread, chosen, data, resize, seed, cache, **split
         )
@@ -238,4 +248,6 @@ def train(
             checkpoint_minutes=checkpoint_every,
             spread=spread,
         )
+        if weights_of_classes and spread.is_chief:
+            print(adjusted_line(adjust_run(folder, plain("train"), weights_of_classes)))
     print(f"best and last weights, log and curves are in {folder}")

@@ -56,7 +56,7 @@ Weights = Annotated[
     str | None,
     typer.Option(
         help="Start from imagenet (of efficientnet_lite), from weights of the package "
-        "(keras-frm weights), a run folder, .keras, .weights.h5 or VAN .pth.",
+        "(keras-frm weights), a run folder, .keras, .weights.h5 or an official .pth.",
         callback=name_or_path,
     ),
 ]
@@ -82,6 +82,14 @@ BackboneRate = Annotated[
 ]
 FreezeBackbone = Annotated[
     bool, typer.Option("--freeze-backbone", help="Train the rest alone.")
+]
+AdjustBias = Annotated[
+    bool | None,
+    typer.Option(
+        "--adjust-bias/--no-adjust-bias",
+        help="Take back, at the end, what of class weights makes rare classes too "
+        "frequent; as the preset says if not given.",
+    ),
 ]
 WeightEma = Annotated[
     float | None,

@@ -80,6 +80,23 @@ def finished_line(folder: Path, position: "Position") -> str:
     return f"{line}; the best mean IoU was {best}; {more}"
 
 
+def adjusted_line(found: dict[float, float]) -> str:
+    """Say what was taken from the classifier's bias, and what it is good for.
+
+    Args:
+        found: Amount of the class weights' logarithms -> mean IoU.
+
+    Example:
+    >>> adjusted_line({0.0: 0.45, 0.5: 0.48})
+    'took 0.5 of the class weights back: 0.4800 on training images, 0.4500 without'
+    """
+    best = max(found, key=found.get)
+    return (
+        f"took {best} of the class weights back: {found[best]:.4f} on training images, "
+        f"{found[0.0]:.4f} without"
+    )
+
+
 def effective_batch_line(batch_size: int, accumulate: int, replicas: int) -> str:
     """Say how many images an update of the weights comes from."""
     return (

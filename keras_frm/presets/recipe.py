@@ -28,6 +28,8 @@ class Recipe:
         ohem_threshold: Probability of the true class below which a pixel is hard.
         ohem_kept: Pixels of a batch that "ohem" keeps at least.
         class_weights: One weight for each class, or None.
+        adjust_bias: Whether a training with class weights ends with taking back what of
+            them makes rare classes too frequent, see `adjust_class_bias`.
         auxiliary_losses: Name of an auxiliary output -> its loss, as `loss`, or
             "cross_entropy_of_all_pixels"; "cross_entropy" for what is not named.
             Outputs of one channel have the loss of boundaries.
@@ -57,6 +59,7 @@ class Recipe:
     ohem_threshold: float = 0.9
     ohem_kept: int = 131072
     class_weights: tuple[float, ...] | None = None
+    adjust_bias: bool = False
     auxiliary_losses: Mapping[str, str] = field(default_factory=dict)
     auxiliary_weights: Mapping[str, float] = field(default_factory=dict)
     boundary_aware_weight: float = 0.0

@@ -135,7 +135,8 @@ def quantization_preset(name: str | Preset) -> Preset:
     """Return the preset of the fine-tuning with simulated integers after a preset.
 
     A tenth of the epochs as in Wu et al.; they start at a hundredth of the learning
-    rate and anneal it, here it is a tenth and falls to 0 by the poly rule.
+    rate and anneal it, here it is a tenth and falls to 0 by the poly rule. Where the
+    training ended with adjusting the classifier's bias, classes weigh the same now.
 
     Args:
         name: The preset the float network was trained with.
@@ -148,6 +149,8 @@ def quantization_preset(name: str | Preset) -> Preset:
     30
     """
     chosen = preset(name)
+    if chosen.recipe.adjust_bias:
+        chosen = chosen.with_changes(class_weights=None)
     return chosen.with_changes(
         epochs=max(1, chosen.epochs // 10),
         learning_rate=chosen.recipe.learning_rate / 10,

@@ -13,6 +13,7 @@ _SMALL = Recipe(
     learning_rate=5e-4,
     weight_decay=1e-2,
     warmup_steps=50,
+    adjust_bias=True,
     contrastive_weight=0.0,
 )
 # Cityscapes' class weights in the code of HRNet, which DDRNet and PIDNet train with.

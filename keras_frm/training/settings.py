@@ -1,7 +1,10 @@
 """Settings of a training, compared with those it was started with."""
 
+import dataclasses
 import json
 from pathlib import Path
+
+from keras_frm.presets import Recipe
 
 # Where the data lie, who recommends a recipe and what is computed twice to save memory
 # changes no training, and extensions come after it; options are what the settings were
@@ -35,8 +38,10 @@ def check_same_settings(folder: Path, before: dict, now: dict) -> None:
     """
     # JSON knows no tuples.
     before, now = (_flat(json.loads(json.dumps(content))) for content in (before, now))
+    # What an older version did not know was as it is by default now.
+    unknown = _flat({"preset": {"recipe": dataclasses.asdict(Recipe())}})
     for name in sorted(before.keys() | now.keys()):
-        left, right = before.get(name), now.get(name)
+        left, right = before.get(name, unknown.get(name)), now.get(name)
         if left != right and not _CHANGE_NOTHING & set(name.split(".")):
             raise ValueError(
                 f"{folder} was started with {name} {left}, not {right}; give the same "
