@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from tiny import tiny_model, toy_model
 
-from keras_frm import LabelSet, Preset, Recipe, load_model, recipe, register_preset
+from keras_frm import (
+    LabelSet,
+    Preset,
+    Recipe,
+    SegmentationModel,
+    load_model,
+    recipe,
+    register_preset,
+)
+from keras_frm.networks.registry import build_parts
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.presets import PRESETS, preset
 
@@ -50,6 +59,22 @@ def test_papers_presets():
         recipe_of = paper.recipe
         assert (recipe_of.learning_rate, recipe_of.momentum) == (0.01, 0.9)
         assert (recipe_of.weight_decay, recipe_of.power) == (1e-4, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("ddrnet", 247), ("pidnet", 247), ("sfnet", 185)]
+)
+def test_presets_of_the_peers(name, steps):
+    chosen = preset(f"cityscapes_{name}")
+    assert chosen.network.startswith(name)
+    assert 2975 // chosen.batch_size == steps
+    assert type(recipe(chosen)["loss"]).__name__ == "OhemCrossEntropy"
+    parts = build_parts(19, chosen.network)
+    named = {*chosen.recipe.auxiliary_losses, *chosen.recipe.auxiliary_weights}
+    assert named <= parts.auxiliary.keys()
+    model = SegmentationModel(parts, chosen)
+    assert (model.boundary_aware_weight > 0) == (name == "pidnet")
+    assert model.contrastive_weight == 0
 
 
 @pytest.mark.parametrize("name", ["camvid_small", "cityscapes_small"])
