@@ -27,6 +27,8 @@ ROWS = [
     ("pidnet_m", {}, LARGE, 28.5, 178.1),
     ("pidnet_l", {}, LARGE, "", ""),
     ("sfnet_r18", {}, LARGE, 12.87, 243.87),
+    ("segformer_b0", {}, LARGE, "", ""),
+    ("segformer_b1", {}, LARGE, 13.7, 243.7),
 ]
 
 
