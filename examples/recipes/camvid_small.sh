@@ -3,8 +3,8 @@
 #
 #     sh examples/recipes/camvid_small.sh CAMVID WEIGHTS RUN [OPTION...]
 #
-# CAMVID is the SegNet split; WEIGHTS is the run folder of cityscapes_small.sh, or imagenet.
-# 367 images, 100 epochs of 45 steps, crops of 320x240, batch 8. Run again with the same
+# CAMVID is the SegNet split; WEIGHTS is cityscapes256, the run folder of cityscapes_small.sh, or
+# imagenet. 367 images, 64 epochs of 45 steps, crops of 320x240, batch 8. Run again with the same
 # arguments to go on after a stop.
 #
 # Hardware: two cores of an AMD EPYC without AVX-512, about 2.5 hours; an estimate, not run yet.

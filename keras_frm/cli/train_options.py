@@ -47,7 +47,9 @@ Network = Annotated[
 ]
 Backbone = Annotated[
     str | None,
-    typer.Option(help="van_tiny, -small, -base, -large; efficientnet_lite0, -1, -2."),
+    typer.Option(
+        help="van_tiny, -small, -base, -large; efficientnet_lite0, -1, -2; mit_b0, -1."
+    ),
 ]
 Context = Annotated[str | None, typer.Option(help="frm, ppm, dappm or none.")]
 Alignment = Annotated[str | None, typer.Option(help="bilinear or flow.")]

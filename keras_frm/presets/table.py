@@ -73,10 +73,11 @@ register_preset(
         labels=CAMVID,
         crop=(240, 320),
         batch_size=8,
-        epochs=100,
+        epochs=64,
         colour_jitter=0.2,
         recipe=dataclasses.replace(
             _SMALL,
+            learning_rate=1e-3,
             # keras_frm.data.class_balance.square_root_weights of the training masks.
             class_weights=(
                 *(0.516, 0.439, 2.136, 0.376, 1.0, 0.679),

@@ -29,7 +29,7 @@ class Target:
         """Shape that the variable has in PyTorch."""
         shape = tuple(self.variable.shape)
         if len(shape) != 4:
-            return shape[::-1]
+            return shape
         height, width, inputs, outputs = shape
         if self.depthwise:
             return (inputs, 1, height, width)
@@ -41,8 +41,6 @@ class Target:
         if array.ndim == 4:
             # (C, 1, h, w) -> (h, w, C, 1) or (O, I, h, w) -> (h, w, I, O)
             array = array.transpose((2, 3, 0, 1) if self.depthwise else (2, 3, 1, 0))
-        else:
-            array = array.T  # (O, I) -> (I, O)
         self.variable.assign(array)
 
 
