@@ -1,13 +1,11 @@
 """Mix Transformer, the backbone of SegFormer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 
-from keras_frm.backend import rematerialized
 from keras_frm.layers.backbones.mix_transformer_block import MixTransformerBlock
-from keras_frm.layers.backbones.patch_embedding import OverlapPatchEmbedding
-from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.backbones.staged_backbone import StagedBackbone
 
 # Name -> widths, heads and depths of the four stages.
 MIT_VARIANTS = {
@@ -25,7 +23,7 @@ MIT_VARIANTS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class MixTransformer(CompositeLayer):
+class MixTransformer(StagedBackbone):
     """Transformer of four stages without its classifier.
 
     No positions are encoded, so any size will do.
@@ -54,6 +52,8 @@ class MixTransformer(CompositeLayer):
     (2, 2, 256)
     """
 
+    variants = MIT_VARIANTS
+
     def __init__(
         self,
         widths: Sequence[int],
@@ -79,98 +79,12 @@ class MixTransformer(CompositeLayer):
         self.mlp_ratio = mlp_ratio
         self.drop_path_rate = drop_path_rate
         self.rematerialize = rematerialize
-        self.patch_embeddings = [
-            OverlapPatchEmbedding(
-                width,
-                kernel_size=7 if stage == 0 else 3,
-                strides=4 if stage == 0 else 2,
-                normalization="layer",
-                name=f"patch_embedding_{stage + 1}",
-                dtype=self.dtype_policy,
-            )
-            for stage, width in enumerate(self.widths)
-        ]
-        # One flat list: Keras does not save layers of nested lists.
-        self.blocks = self._make_blocks()
-        self.norms = [
-            keras.layers.LayerNormalization(
-                epsilon=1e-6, name=f"norm_{stage + 1}", dtype=self.dtype_policy
-            )
-            for stage in range(4)
-        ]
+        self._make_stages(self.widths, "layer", layer_norm_epsilon=1e-6)
 
-    def _make_blocks(self):
-        """Return the blocks of all stages; their drop path rates rise."""
-        last = max(sum(self.depths) - 1, 1)
-        positions = [
-            (stage, block) for stage in range(4) for block in range(self.depths[stage])
-        ]
-        return [
-            MixTransformerBlock(
-                self.heads[stage],
-                self.reductions[stage],
-                self.mlp_ratio,
-                drop_path=self.drop_path_rate * index / last,
-                name=f"stage_{stage + 1}_block_{block + 1}",
-                dtype=self.dtype_policy,
-            )
-            for index, (stage, block) in enumerate(positions)
-        ]
-
-    def stages(self) -> Iterator[tuple[OverlapPatchEmbedding, list, keras.Layer]]:
-        """Yield the layers of each stage: embedding, list of blocks, norm."""
-        first = 0
-        for embedding, depth, norm in zip(
-            self.patch_embeddings, self.depths, self.norms, strict=True
-        ):
-            yield embedding, self.blocks[first : first + depth], norm
-            first += depth
-
-    @classmethod
-    def from_variant(cls, variant: str, **kwargs) -> "MixTransformer":
-        """Return the backbone of a published size.
-
-        Args:
-            variant: "mit_b0" or "mit_b1".
-            **kwargs: Passed to the constructor.
-
-        Raises:
-            ValueError: `variant` is none of them.
-        """
-        if variant not in MIT_VARIANTS:
-            raise ValueError(
-                f"There is no backbone '{variant}'. Choose one of: "
-                f"{', '.join(MIT_VARIANTS)}"
-            )
-        return cls(**MIT_VARIANTS[variant], **kwargs)
-
-    def build(self, input_shape):
-        for embedding, blocks, norm in self.stages():
-            embedding.build(input_shape)
-            input_shape = embedding.compute_output_shape(input_shape)
-            for layer in (*blocks, norm):
-                layer.build(input_shape)
-        self.built = True
-
-    def call(self, x, training=False):
-        features = []
-        for embedding, blocks, norm in self.stages():
-            x = embedding(x, training=training)  # half the size, a quarter at first
-            for block in blocks:
-                if training and self.rematerialize:
-                    x = rematerialized(block, x)
-                else:
-                    x = block(x, training=training)
-            x = norm(x)
-            features.append(x)
-        return features
-
-    def compute_output_shape(self, input_shape):
-        shapes = []
-        for embedding in self.patch_embeddings:
-            input_shape = embedding.compute_output_shape(input_shape)
-            shapes.append(input_shape)
-        return shapes
+    def _make_block(self, stage, **options):
+        return MixTransformerBlock(
+            self.heads[stage], self.reductions[stage], self.mlp_ratio, **options
+        )
 
     def get_config(self):
         return {

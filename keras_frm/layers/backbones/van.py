@@ -1,13 +1,11 @@
 """Visual Attention Network, the backbone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 
-from keras_frm.backend import rematerialized
-from keras_frm.layers.backbones.patch_embedding import OverlapPatchEmbedding
+from keras_frm.layers.backbones.staged_backbone import StagedBackbone
 from keras_frm.layers.backbones.van_block import VANBlock
-from keras_frm.layers.composite import CompositeLayer
 
 # Name -> widths, MLP ratios and depths of the four stages (B0..B3).
 VAN_VARIANTS = {
@@ -35,7 +33,7 @@ VAN_VARIANTS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class VAN(CompositeLayer):
+class VAN(StagedBackbone):
     """Visual Attention Network without its classifier.
 
     Args:
@@ -60,6 +58,8 @@ class VAN(CompositeLayer):
     (2, 2, 256)
     """
 
+    variants = VAN_VARIANTS
+
     def __init__(
         self,
         embed_dims: Sequence[int],
@@ -82,97 +82,10 @@ class VAN(CompositeLayer):
         self.drop_path_rate = drop_path_rate
         self.layer_norm_epsilon = layer_norm_epsilon
         self.rematerialize = rematerialize
-        self.patch_embeddings = [
-            OverlapPatchEmbedding(
-                dim,
-                kernel_size=7 if stage == 0 else 3,
-                strides=4 if stage == 0 else 2,
-                name=f"patch_embedding_{stage + 1}",
-                dtype=self.dtype_policy,
-            )
-            for stage, dim in enumerate(self.embed_dims)
-        ]
-        # One flat list: Keras does not save layers of nested lists.
-        self.blocks = self._make_blocks()
-        self.norms = [
-            keras.layers.LayerNormalization(
-                epsilon=layer_norm_epsilon,
-                name=f"norm_{stage + 1}",
-                dtype=self.dtype_policy,
-            )
-            for stage in range(4)
-        ]
+        self._make_stages(self.embed_dims, "batch", layer_norm_epsilon)
 
-    def _make_blocks(self):
-        """Return the blocks of all stages; their drop path rates rise."""
-        last = max(sum(self.depths) - 1, 1)
-        positions = [
-            (stage, block) for stage in range(4) for block in range(self.depths[stage])
-        ]
-        return [
-            VANBlock(
-                self.mlp_ratios[stage],
-                drop_path=self.drop_path_rate * index / last,
-                name=f"stage_{stage + 1}_block_{block + 1}",
-                dtype=self.dtype_policy,
-            )
-            for index, (stage, block) in enumerate(positions)
-        ]
-
-    def stages(self) -> Iterator[tuple[OverlapPatchEmbedding, list, keras.Layer]]:
-        """Yield the layers of each stage: embedding, list of blocks, norm."""
-        first = 0
-        for embedding, depth, norm in zip(
-            self.patch_embeddings, self.depths, self.norms, strict=True
-        ):
-            yield embedding, self.blocks[first : first + depth], norm
-            first += depth
-
-    @classmethod
-    def from_variant(cls, variant: str, **kwargs) -> "VAN":
-        """Return the backbone of a published size.
-
-        Args:
-            variant: "van_tiny", "van_small", "van_base" or "van_large" (B0 to B3).
-            **kwargs: Passed to the constructor.
-
-        Raises:
-            ValueError: `variant` is none of them.
-        """
-        if variant not in VAN_VARIANTS:
-            raise ValueError(
-                f"There is no backbone '{variant}'. Choose one of: "
-                f"{', '.join(VAN_VARIANTS)}"
-            )
-        return cls(**VAN_VARIANTS[variant], **kwargs)
-
-    def build(self, input_shape):
-        for embedding, blocks, norm in self.stages():
-            embedding.build(input_shape)
-            input_shape = embedding.compute_output_shape(input_shape)
-            for layer in (*blocks, norm):
-                layer.build(input_shape)
-        self.built = True
-
-    def call(self, x, training=False):
-        features = []
-        for embedding, blocks, norm in self.stages():
-            x = embedding(x, training=training)  # half the size, a quarter at first
-            for block in blocks:
-                if training and self.rematerialize:
-                    x = rematerialized(block, x)
-                else:
-                    x = block(x, training=training)
-            x = norm(x)
-            features.append(x)
-        return features
-
-    def compute_output_shape(self, input_shape):
-        shapes = []
-        for embedding in self.patch_embeddings:
-            input_shape = embedding.compute_output_shape(input_shape)
-            shapes.append(input_shape)
-        return shapes
+    def _make_block(self, stage, **options):
+        return VANBlock(self.mlp_ratios[stage], **options)
 
     def get_config(self):
         return {
