@@ -84,8 +84,9 @@ class DeepStemResNet(CompositeLayer):
             block.build(input_shape)
             input_shape = block.compute_output_shape(input_shape)
         self.pad.build(input_shape)
-        self.pool.build(self.pad.compute_output_shape(input_shape))
-        input_shape = _pooled(input_shape)
+        input_shape = self.pad.compute_output_shape(input_shape)
+        self.pool.build(input_shape)
+        input_shape = self.pool.compute_output_shape(input_shape)
         for stage in self.stages:
             stage.build(input_shape)
             input_shape = stage.compute_output_shape(input_shape)
@@ -104,7 +105,8 @@ class DeepStemResNet(CompositeLayer):
     def compute_output_shape(self, input_shape):
         for block in self.stem:
             input_shape = block.compute_output_shape(input_shape)
-        input_shape = _pooled(input_shape)
+        for layer in (self.pad, self.pool):
+            input_shape = layer.compute_output_shape(input_shape)
         shapes = []
         for stage in self.stages:
             input_shape = stage.compute_output_shape(input_shape)
@@ -119,8 +121,3 @@ class DeepStemResNet(CompositeLayer):
             "stem_widths": self.stem_widths,
             "dilation_rates": self.dilation_rates,
         }
-
-
-def _pooled(shape):
-    """Return the shape after the pool, which rounds up as the convolutions do."""
-    return (shape[0], *(side and -(-side // 2) for side in shape[1:3]), shape[3])

@@ -90,8 +90,9 @@ class ResidualBlock(CompositeLayer):
         return ops.relu(y + x) if self.activation else y + x  # (B, H', W', filters)
 
     def compute_output_shape(self, input_shape):
-        sides = (side and -(-side // self.strides) for side in input_shape[1:3])
-        return (input_shape[0], *sides, self.filters)
+        for block in self.blocks:
+            input_shape = block.compute_output_shape(input_shape)
+        return input_shape
 
     def get_config(self):
         return {

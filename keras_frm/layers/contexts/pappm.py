@@ -3,14 +3,11 @@
 import keras
 from keras import ops
 
-from keras_frm.layers.blocks.conv_block import ConvBlock
-from keras_frm.layers.blocks.resizing import resize_like
-from keras_frm.layers.composite import CompositeLayer
-from keras_frm.layers.contexts.average_pools import POOLS, average_pool
+from keras_frm.layers.contexts.aggregation_pyramid import POOLS, AggregationPyramid
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class ParallelAggregationPyramidPooling(CompositeLayer):
+class ParallelAggregationPyramidPooling(AggregationPyramid):
     """Pool at rising scales, each added to the unpooled one, and convolve all at once.
 
     DAPPM adds each scale to the one before it and has to wait for it; here one
@@ -32,57 +29,20 @@ class ParallelAggregationPyramidPooling(CompositeLayer):
     """
 
     def __init__(self, filters: int = 128, branch_filters: int = 96, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.branch_filters = branch_filters
-        self.scales = [
-            self._block(branch_filters, 1, f"scale_{i}") for i in range(len(POOLS) + 1)
-        ]
+        super().__init__(filters, branch_filters, **kwargs)
+
+    def _make_processes(self):
+        groups = len(POOLS)
         self.process = self._block(
-            len(POOLS) * branch_filters, 3, "process", groups=len(POOLS)
-        )
-        self.compression = self._block(filters, 1, "compression")
-        self.shortcut = self._block(filters, 1, "shortcut")
-
-    def _block(self, filters, kernel_size, name, groups=1):
-        """Return BatchNorm, ReLU, convolution."""
-        return ConvBlock(
-            filters,
-            kernel_size,
-            preactivation=True,
-            groups=groups,
-            name=name,
-            dtype=self.dtype_policy,
+            groups * self.branch_filters, 3, "process", groups=groups
         )
 
-    def build(self, input_shape):
-        for scale in self.scales:
-            scale.build(input_shape)
+    def _build_processes(self, input_shape):
         self.process.build((*input_shape[:-1], len(POOLS) * self.branch_filters))
-        merged = len(self.scales) * self.branch_filters
-        self.compression.build((*input_shape[:-1], merged))
-        self.shortcut.build(input_shape)
-        self.built = True
 
     def call(self, x, training=False):
         unpooled = self.scales[0](x, training=training)  # (B, H, W, branch)
-        pooled = [
-            resize_like(scale(average_pool(x, pool), training=training), x) + unpooled
-            for pool, scale in zip(POOLS, self.scales[1:], strict=True)
-        ]
+        pooled = [y + unpooled for y in self._pooled_scales(x, training)]
         pooled = ops.concatenate(pooled, axis=-1)  # (B, H, W, 4 * branch)
         processed = self.process(pooled, training=training)
-        # (B, H, W, 5 * branch)
-        merged = ops.concatenate([unpooled, processed], axis=-1)
-        merged = self.compression(merged, training=training)
-        return merged + self.shortcut(x, training=training)  # (B, H, W, filters)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "branch_filters": self.branch_filters,
-        }
+        return self._compressed([unpooled, processed], x, training)
