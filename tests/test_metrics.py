@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frm import metrics as module
 from keras_frm.metrics import MeanIoU, confusion_matrix, iou_from_confusion
+from keras_frm.metrics import mean_iou as module
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from keras_frm import metrics as module
+from keras_frm.metrics import mean_iou as module
 from keras_frm.metrics import MeanIoU
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():

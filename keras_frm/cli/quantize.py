@@ -197,7 +197,6 @@ def _trained(
     from keras_frm.training.run_folder import FINAL, load_trained, save_model
     from keras_frm.training.train import train
 
-    (folder / FINAL).unlink(missing_ok=True)  # of a training that goes on now
     with progress_bar("measuring ranges") as progress:
         trainable = quantize_aware(
             model,

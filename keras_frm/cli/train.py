@@ -200,13 +200,11 @@ def train(
                 keep_extension(folder, extension)
         weights_of_classes = chosen.recipe.adjust_bias and chosen.recipe.class_weights
         position = newest_position(folder)
-        if position is not None and is_finished(position, extension):
-            # One that was killed before its end has this still to do.
-            if not weights_of_classes or (folder / FINAL).is_file():
-                print(finished_line(folder, position))
-                return
-        elif spread.is_chief:
-            (folder / FINAL).unlink(missing_ok=True)  # of a training that goes on now
+        # One that was killed before its end may have the bias still to adjust.
+        is_adjusted = not weights_of_classes or (folder / FINAL).is_file()
+        if position is not None and is_finished(position, extension) and is_adjusted:
+            print(finished_line(folder, position))
+            return
         train_data = functools.partial(
             training_stream, spread, chosen, data, resize, seed, cache, **split
         )

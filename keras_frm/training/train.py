@@ -27,7 +27,7 @@ from keras_frm.training.extension import Extension, is_finished
 from keras_frm.training.position import Position
 from keras_frm.training.progress_callback import TrainingProgress
 from keras_frm.training.resume import KeepCheckpoints, ResumedEpoch
-from keras_frm.training.run_folder import LOG
+from keras_frm.training.run_folder import FINAL, LOG
 from keras_frm.training.samples import Samples
 from keras_frm.training.steps import batch_size_of, check_steps, stream_from
 from keras_frm.training.stop import StopOnNonFinite, StopSignals
@@ -97,6 +97,8 @@ def train(
         history.on_train_begin()
         return history
     if spread.is_chief:
+        # What a training ended with is not what one that goes on ends with.
+        (folder / FINAL).unlink(missing_ok=True)
         write_bytes(folder / LOG, position.log.encode())
 
     progress = TrainingProgress(batch_size_of(stream), position)
