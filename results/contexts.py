@@ -30,16 +30,24 @@ RUNS = {
 }
 
 
-def train_and_measure(name, folder, seed, steps, contrastive, cache):
-    """Train one network; return its row."""
-    chosen = preset("cityscapes_small").with_changes(crop=CROP, batch_size=BATCH)
-    options = {"contrastive_weight": contrastive} | RUNS[name]
+def train_and_measure(name, chosen, options, folder, seed, steps, cache):
+    """Train one network; return its row.
+
+    Args:
+        name: Name of the run.
+        chosen: Preset of Cityscapes.
+        options: What `build_model` takes besides.
+        folder: Cityscapes at 256x256.
+        seed: Of the weights and of the order of the images.
+        steps: Updates.
+        cache: Folder to keep decoded images in, or None.
+    """
     keras.utils.set_random_seed(seed)
     data = keras_frm.load_dataset(
         *(chosen, folder, "train"), resize=SIZE, seed=seed, cache=cache, first_step=0
     )
     val = keras_frm.load_dataset(chosen, folder, "val", resize=SIZE, batch_size=1)
-    model = keras_frm.build_model(chosen, weights="imagenet", **options)
+    model = keras_frm.build_model(chosen, **options)
     model.compile()
     start = time.perf_counter()
     model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0)
@@ -64,10 +72,14 @@ def main():
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--out", type=Path, default=Path("results/contexts.csv"))
     given = parser.parse_args()
-    shared = given.steps, given.contrastive, given.cache
+    chosen = preset("cityscapes_small").with_changes(crop=CROP, batch_size=BATCH)
+    shared = {"weights": "imagenet", "contrastive_weight": given.contrastive}
     write_table(
         (
-            train_and_measure(name, given.cityscapes, seed, *shared)
+            train_and_measure(
+                *(name, chosen, shared | RUNS[name], given.cityscapes),
+                *(seed, given.steps, given.cache),
+            )
             for name in given.only
             for seed in given.seeds
         ),

@@ -4,11 +4,11 @@ python results/latency.py WORK_FOLDER [--sizes 256x512 512x1024] [--runs 25]
     [--networks frm frm_lite0] [--files plain float32 int8] [--out FILE]
 
 Registered networks (`frm` is VAN-small, FRM, bilinear FPN), 19 classes, logits at
-stride 4, random weights with BatchNorm statistics that are not trivial; a number behind
-a name is its decoder's width. `int8_trained` and `openvino_int8` are the files of what
-`quantize_aware` makes of it, before any training. Files that are in the folder are
-taken as they are. All are timed in turn; ratios are to the first file, and to the
-network's own float32 file. Writes results/latency.csv.
+stride 4, random weights with BatchNorm statistics that are not trivial; an option may
+follow a name, as in `frm:backbone=van_tiny`. `int8_trained` and `openvino_int8` are the
+files of what `quantize_aware` makes of it, before any training. Files that are in the
+folder are taken as they are. All are timed in turn; ratios are to the first file, and
+to the network's own float32 file. Writes results/latency.csv.
 """
 
 import argparse
@@ -38,7 +38,8 @@ class Kind(NamedTuple):
     provider: str | None = None
 
     def file_name(self, network: str, size: tuple[int, int]) -> str:
-        parts = network.replace(":", "_"), self.scheme or "export", self.precision
+        name = network.replace(":", "_").replace("=", "_")
+        parts = name, self.scheme or "export", self.precision
         return f"{'_'.join(parts)}_{size[0]}x{size[1]}.{self.ending}"
 
 
@@ -57,8 +58,9 @@ KINDS = {
 def built(text):
     """Return a network whose BatchNorms have statistics."""
     keras.utils.set_random_seed(0)
-    name, _, width = text.partition(":")
-    options = {"decoder_width": int(width)} if width else {}
+    name, _, option = text.partition(":")
+    key, _, value = option.partition("=")
+    options = {key: int(value) if value.isdigit() else value} if option else {}
     model = build_model("cityscapes", network=name, **options)
     random = np.random.default_rng(0)
     for weight in model.network.weights:
@@ -68,7 +70,7 @@ def built(text):
     return model
 
 
-def export_all(folder, size, network, kinds):
+def export_all(folder, size, network, kinds, output="logits", stride=4):
     """Export all that is not there; return kind -> path."""
     files = {name: folder / KINDS[name].file_name(network, size) for name in kinds}
     if all(path.exists() for path in files.values()):
@@ -76,12 +78,12 @@ def export_all(folder, size, network, kinds):
     model = built(network)
     for name, path in files.items():
         if not path.exists():
-            export(model, KINDS[name], path, size)
+            export(model, KINDS[name], path, size, output, stride)
     return files
 
 
-def export(model, kind, path, size):
-    """Write one file, with logits at stride 4."""
+def export(model, kind, path, size, output, stride):
+    """Write one file; a plain one has logits at the network's own stride."""
     if kind.scheme == "plain":
         logits = model.network.get_layer("classifier").output
         signature = [keras.InputSpec(shape=(1, *size, 3), dtype="float32")]
@@ -103,33 +105,51 @@ def export(model, kind, path, size):
         input_shape=size,
         precision=kind.precision,
         representative_data=scenes(size, 8),
-        output="logits",
-        output_stride=4,
+        output=output,
+        output_stride=stride,
         min_agreement=0,
     )
     print(report, flush=True)
 
 
-def measure(files, size, runs):
-    """Return the rows of one size; files are by network and kind."""
+def compare(files, size, runs):
+    """Yield the rows of one size, of files of logits; they are by network and kind."""
     image = scenes(size, 1)[0].astype(np.uint8)
-    opened = {
+    opened = open_all(files)
+    logits = {name: network.run(image) for name, network in opened.items()}
+    rows = measure(files, opened, size, runs)
+    for (network, kind), row in zip(files, rows, strict=True):
+        reference = logits.get((network, "plain"), logits.get((network, "float32")))
+        found = logits[network, kind]
+        difference = np.abs(found - reference).max() / np.abs(reference).max()
+        same = reference.argmax(-1) == found.argmax(-1)
+        yield row | {
+            "logits_difference": f"{difference:.1e}",
+            "same_class": round(float(same.mean()), 6),
+        }
+
+
+def open_all(files):
+    """Return the files, opened."""
+    return {
         (network, kind): open_network(
             path, THREADS, verify=False, provider=KINDS[kind].provider
         )
         for (network, kind), path in files.items()
     }
-    logits = {name: network.run(image) for name, network in opened.items()}
+
+
+def measure(files, opened, size, runs):
+    """Yield latency, memory and size of each file; all are timed in turn."""
+    image = scenes(size, 1)[0].astype(np.uint8)
+    for network in opened.values():
+        network.run(image)
     times = interleaved_times([network.invoke for network in opened.values()], runs)
     columns = dict(zip(files, times.T, strict=True))
     first = next(iter(files))
     for (network, kind), path in files.items():
         own = columns[network, kind]
         float32 = columns.get((network, "float32"))
-        reference = logits.get((network, "plain"), logits.get((network, "float32")))
-        found = logits[network, kind]
-        difference = np.abs(found - reference).max() / np.abs(reference).max()
-        same = reference.argmax(-1) == found.argmax(-1)
         memory = peak_memory(path, size, THREADS, KINDS[kind].provider)
         yield {
             "size": f"{size[0]}x{size[1]}",
@@ -140,8 +160,6 @@ def measure(files, size, runs):
             "ratio_median": ratio(own, columns[first]),
             "ratio_to_own_float32": "" if float32 is None else ratio(own, float32),
             "runs": runs,
-            "logits_difference": f"{difference:.1e}",
-            "same_class": round(float(same.mean()), 6),
             "peak_memory_mb": round(memory / 1e6, 1),
             "file_mb": round(path.stat().st_size / 1e6, 1),
             "machine": machine_name(),
@@ -176,7 +194,7 @@ def main():
             ).items()
         }
         if arguments.runs:
-            rows += measure(files, size, arguments.runs)
+            rows += compare(files, size, arguments.runs)
     write_table(rows, arguments.out)
 
 

@@ -30,14 +30,8 @@ def test_every_name_that_a_script_imports_is_there(script, monkeypatch):
 def test_latency_of_files_of_two_formats(tmp_path):
     out = tmp_path / "latency.csv"
     command = [sys.executable, RESULTS / "latency.py", tmp_path, "--out", out]
-    command += [
-        "--sizes",
-        "64x96",
-        "--networks",
-        "frm_lite0:decoder_width=16",
-        "--runs",
-        "2",
-    ]
+    command += ["--networks", "frm_lite0:decoder_width=16"]
+    command += ["--sizes", "64x96", "--runs", "2"]
     command += ["--files", "plain", "float32", "onnx_float32"]
     environment = {**os.environ, "PYTHONPATH": str(RESULTS.parent)}
     subprocess.run(command, check=True, capture_output=True, env=environment)
