@@ -32,7 +32,6 @@ TINY_PEERS = {
         SegFormer((8, 8, 12, 16), (1, 2, 3, 4), (1, 1, 2, 1), decoder_width=8),
         "cityscapes_segformer",
     ),
-    # Maps of 2x3 and 7x12 at 1/32 and 1/8: larger and smaller than the grid.
     "rtformer_base": (
         RTFormer(8, 4, 3, (True, False), context_width=8, head_width=4),
         "cityscapes_rtformer",

@@ -29,8 +29,8 @@ class RTFormer:
 
     | network | parameters | with the auxiliary head | multiply-adds at 1024x2048 |
     | --- | ---: | ---: | ---: |
-    | rtformer_slim | 5,365,043 | 5,403,398 | 36.61 G, 1.21 G of attention |
-    | rtformer_base | 17,765,971 | 17,916,390 | 136.59 G, 2.42 G of attention |
+    | rtformer_slim | 5,365,043 | 5,403,398 | 36.58 G, 1.21 G of attention |
+    | rtformer_base | 17,765,971 | 17,916,390 | 136.47 G, 2.42 G of attention |
 
     Images are normalised by ImageNet's mean and standard deviation. Any size will do.
     The attention of the branch for context has learned keys and values, which are
