@@ -29,6 +29,8 @@ ROWS = [
     ("sfnet_r18", {}, LARGE, 12.87, 243.87),
     ("segformer_b0", {}, LARGE, "", ""),
     ("segformer_b1", {}, LARGE, 13.7, 243.7),
+    ("rtformer_slim", {}, LARGE, "", ""),
+    ("rtformer_base", {}, LARGE, 16.8, ""),
 ]
 
 

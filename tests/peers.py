@@ -1,8 +1,11 @@
 """Weights, inputs and outputs of the peer networks' official code."""
 
+import contextlib
+
 import keras
 import numpy as np
 from helpers import nchw, nhwc
+from paddle_files import save_paddle
 from torch_files import save_zip
 
 from keras_frm.networks.checkpoints.official import load_official_weights
@@ -57,8 +60,14 @@ def full_input(arrays, case: int) -> np.ndarray:
 def loaded(network, state, num_classes: int, tmp_path):
     """Return the parts of a network with the weights of a checkpoint."""
     parts = network.build(num_classes)
-    save_zip(tmp_path / "official.pth", {"state_dict": state})
-    assert load_official_weights(parts, tmp_path / "official.pth") == num_classes
+    # Paddle's names of statistics; PyTorch's end otherwise.
+    is_paddle = any(key.endswith("._variance") for key in state)
+    path = tmp_path / ("official.pdparams" if is_paddle else "official.pth")
+    if is_paddle:
+        save_paddle(path, state)
+    else:
+        save_zip(path, {"state_dict": state})
+    assert load_official_weights(parts, path) == num_classes
     return parts
 
 
@@ -69,13 +78,38 @@ def outputs_of(parts, x: np.ndarray, layers: dict[str, str]) -> dict[str, np.nda
         parts: The network.
         x: (B, 3, H, W).
         layers: Name of a result -> name of the layer that makes it; "NAME:INDEX" where
-            it makes several.
+            it makes several, "NAME.ATTRIBUTE" where it is a layer inside of it.
     """
     graph = parts.training_graph()
-    tensors = {name: _made_by(graph, layer) for name, layer in layers.items()}
+    inner = {name: layer.split(".") for name, layer in layers.items() if "." in layer}
+    outer = {name: layer for name, layer in layers.items() if name not in inner}
+    tensors = {name: _made_by(graph, layer) for name, layer in outer.items()}
     normalized = graph.get_layer("normalization").output
-    results = keras.Model([parts.image, normalized], tensors)([nhwc(x), nhwc(x)])
+    model = keras.Model([parts.image, normalized], tensors)
+    with contextlib.ExitStack() as stack:
+        recorded = {
+            name: stack.enter_context(_recorded(getattr(graph.get_layer(layer), part)))
+            for name, (layer, part) in inner.items()
+        }
+        results = model([nhwc(x), nhwc(x)])
+    results |= {name: result for name, (result,) in recorded.items()}
     return {name: nchw(result) for name, result in results.items()}
+
+
+@contextlib.contextmanager
+def _recorded(layer):
+    """Yield a list that gets what a layer puts out while the block runs."""
+    results, call = [], layer.call
+
+    def call_and_record(*args, **kwargs):
+        results.append(call(*args, **kwargs))
+        return results[-1]
+
+    layer.call = call_and_record
+    try:
+        yield results
+    finally:
+        layer.call = call
 
 
 def _made_by(graph, layer):

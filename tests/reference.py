@@ -114,8 +114,8 @@ def window_means(x: np.ndarray, factor: int) -> np.ndarray:
     return out
 
 
-def adaptive_average_pool(x: np.ndarray, grid: int) -> np.ndarray:
-    """Return the means of grid x grid cells, from floor(i H / grid) to a ceil."""
+def adaptive_pool(x: np.ndarray, grid: int, reduce: Callable) -> np.ndarray:
+    """Reduce each of grid x grid cells, from floor(i H / grid) to a ceil."""
 
     def cell(i, length):
         return slice(i * length // grid, -(-(i + 1) * length // grid))
@@ -124,7 +124,7 @@ def adaptive_average_pool(x: np.ndarray, grid: int) -> np.ndarray:
     for i in range(grid):
         for j in range(grid):
             values = x[:, cell(i, x.shape[1]), cell(j, x.shape[2])]
-            out[:, i, j] = values.mean(axis=(1, 2))
+            out[:, i, j] = reduce(values, axis=(1, 2))
     return out
 
 

@@ -11,7 +11,10 @@ import tensorflow as tf
 
 from keras_frm import layers
 from keras_frm.layers.backbones.patch_embedding import OverlapPatchEmbedding
-from keras_frm.layers.contexts.pyramid_pooling import adaptive_average_pool
+from keras_frm.layers.blocks.adaptive_pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+)
 from keras_frm.quantization import layers as integer_layers
 
 # A softmax over the one position of a 1x1 map is meant.
@@ -153,6 +156,28 @@ CASES = {
         **TINY_MIT,
     ),
     "AllMLPDecoder": case("AllMLPDecoder", STAGES, "list", filters=4),
+    "ConvMLP": case("ConvMLP", [(5, 7, 4)], momentum=0.5),
+    "ExternalAttention": case(
+        "ExternalAttention", [(5, 7, 3)], filters=4, heads=2, strides=2
+    ),
+    "CrossResolutionAttention": case(
+        "CrossResolutionAttention", [(5, 8, 4), (2, 7, 3)], "arguments", grid=3
+    ),
+    "DualResolutionBlock": case(
+        *("DualResolutionBlock", [(9, 12, 4), (5, 6, 3)], "arguments"),
+        filters=4,
+        heads=2,
+        strides=2,
+        grid=2,
+        drop_path=0.2,
+    ),
+    "DualResolutionBlock without injection": case(
+        *("DualResolutionBlock", [(9, 12, 4), (3, 3, 4)], "arguments"),
+        filters=4,
+        heads=2,
+        grid=2,
+        inject=False,
+    ),
     "FloatBoundary": case("FloatBoundary", [(3, 5, 4)]),
 }
 # They compute with integers, not with numbers of any size: see
@@ -418,6 +443,8 @@ def test_wrong_names_list_the_right_ones():
         OverlapPatchEmbedding(4, 3, 2, normalization="group")
     with pytest.raises(ValueError, match=r"multiple of heads=3\. Received: 4"):
         layers.SpatialReductionAttention(heads=3).build((1, 4, 4, 4))
+    with pytest.raises(ValueError, match=r"multiple of heads=3\. Received: 4"):
+        layers.ExternalAttention(4, heads=3)
 
 
 def test_decoder_names_the_channels_it_needs():
@@ -444,14 +471,31 @@ def test_stage_pooling_rounds_up(size):
     np.testing.assert_allclose(pooled, np.concatenate(expected, -1), rtol=1e-12)
 
 
-@pytest.mark.parametrize("grid", [1, 2, 3, 6])
-@pytest.mark.parametrize("size", [(6, 12), (7, 13), (4, 5), (1, 1)])
-def test_adaptive_average_pool(grid, size):
+adaptive_pooling = pytest.mark.parametrize(
+    ("pool", "reduce"), [(adaptive_average_pool, np.mean), (adaptive_max_pool, np.max)]
+)
+
+
+@adaptive_pooling
+@pytest.mark.parametrize("grid", [1, 2, 3, 6, 12])
+@pytest.mark.parametrize("size", [(6, 12), (7, 13), (4, 5), (1, 1), (14, 29)])
+def test_adaptive_pooling(pool, reduce, grid, size):
     x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
-    expected = reference.adaptive_average_pool(x.astype("float64"), grid)
-    np.testing.assert_allclose(
-        adaptive_average_pool(x, grid), expected, rtol=1e-5, atol=1e-6
+    expected = reference.adaptive_pool(x.astype("float64"), grid, reduce)
+    np.testing.assert_allclose(pool(x, grid), expected, rtol=1e-5, atol=1e-6)
+
+
+@adaptive_pooling
+def test_adaptive_pooling_of_unknown_size(pool, reduce):
+    served = tf.function(
+        lambda x: pool(x, 4),
+        input_signature=[tf.TensorSpec((None, None, None, 3))],
+        autograph=False,
     )
+    for size in [(3, 9), (4, 2), (13, 14)]:
+        x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+        expected = reference.adaptive_pool(x.astype("float64"), 4, reduce)
+        np.testing.assert_allclose(served(x), expected, rtol=1e-5, atol=1e-6)
 
 
 # === Resizing ===

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from paddle_files import save_paddle
 from torch_files import save_zip
 
 from keras_frm import build_model
 from keras_frm.models.weights import ClassifierLeftOut
 from keras_frm.networks.checkpoints import official
 from keras_frm.networks.checkpoints.modules import layer_targets
-from keras_frm.networks.checkpoints.torch_file import CheckpointError
+from keras_frm.networks.checkpoints.paddle_file import paddle_names
+from keras_frm.networks.checkpoints.restricted_pickle import CheckpointError
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.rtformer import RTFormer
 from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
@@ -19,6 +22,7 @@ NETWORKS = {
     "pidnet": PIDNet(width=4, context_width=4, head_width=4),
     "sfnet": SFNet((4, 4, 4, 4), (4, 4, 8), decoder_width=4),
     "segformer": SegFormer((4, 4, 4, 4), (1, 1, 2, 2), decoder_width=4),
+    "rtformer": RTFormer(4, grid=2, context_width=4, head_width=4),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 with_auxiliary_heads = pytest.mark.parametrize(
@@ -148,6 +152,22 @@ def test_trunk_of_imagenet(name, tmp_path):
     for key, value in weights_of(model).items():
         is_read = key.startswith("backbone/") and "seed" not in key
         assert np.array_equal(value, before[key]) != is_read, key
+
+
+def test_file_of_paddle(tmp_path):
+    """Its names of a BatchNorm's statistics are its own, and it has one more table."""
+    model = model_of("rtformer")
+    state = official_state(model.parts)
+    written_by_paddle = save_paddle(tmp_path / "a.pdparams", paddle_names(state))
+    assert "layer4.attn_l.norm._variance" in paddle_names(state)
+    loaded = build_model(
+        "camvid", network=NETWORKS["rtformer"], weights=written_by_paddle
+    )
+    official.load_official_weights(model.parts, written(tmp_path, state))
+    found = weights_of(loaded)
+    for key, value in weights_of(model).items():
+        if "seed" not in key and not key.startswith("embedding_head/"):
+            np.testing.assert_array_equal(found[key], value)
 
 
 def test_unused_classifier_of_a_file_is_left_out(tmp_path):

@@ -12,6 +12,7 @@ from keras_frm.layers.decoders import flow_alignment
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
 from keras_frm.networks.registry import NETWORKS, network_of
+from keras_frm.networks.rtformer import RTFormer
 from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
@@ -46,6 +47,21 @@ SEGFORMER_OUTPUTS = {
     f"stage{stage}_": f"backbone:{stage - 1}" for stage in (1, 2, 3, 4)
 }
 SEGFORMER_OUTPUTS["logits"] = "classifier"
+RTFORMER_OUTPUTS = {"logits": "classifier", "aux": "auxiliary_classifier"}
+RTFORMER_FEATURES = {
+    "layer1": "stage_1",
+    "layer2": "stage_2",
+    "layer3": "stage_3",
+    "layer3_": "stage_3_high",
+    "layer4.attn_l": "stage_4.coarse_attention",
+    "layer4.attn_h": "stage_4.fine_attention",
+    "layer4.high": "stage_4:0",
+    "layer4.low": "stage_4:1",
+    "layer5.high": "stage_5:0",
+    "layer5.low": "stage_5:1",
+    "spp": "context",
+}
+RTFORMER_FULL = {**RTFORMER_OUTPUTS, "up": "upsampling"}
 SMALL = {
     "ddrnet_23": (
         DDRNet(width=4, context_width=6, head_width=7),
@@ -73,6 +89,11 @@ SMALL = {
         SEGFORMER_OUTPUTS,
         {},
     ),
+    "rtformer": (
+        RTFormer(4, 2, 3, (True, False), context_width=6, head_width=5),
+        RTFORMER_OUTPUTS,
+        RTFORMER_FEATURES,
+    ),
 }
 FULL = {
     "ddrnet_23_slim": DDRNET_OUTPUTS,
@@ -84,7 +105,16 @@ FULL = {
     "sfnet_r18": {**SFNET_OUTPUTS, "up": "upsampling"},
     "segformer_b0": {**SEGFORMER_OUTPUTS, "up": "upsampling"},
     "segformer_b1": {**SEGFORMER_OUTPUTS, "up": "upsampling"},
+    "rtformer_slim": RTFORMER_FULL,
+    "rtformer_base": RTFORMER_FULL,
 }
+# Features of full width, where they are compared too.
+FULL_FEATURES = {
+    "rtformer_slim": RTFORMER_FEATURES,
+    "rtformer_base": RTFORMER_FEATURES,
+}
+# Inputs of the file, where they are not two.
+FULL_CASES = {"rtformer_slim": 3}
 # Options with which a network does what the official code does.
 ORIGINAL = {"sfnet_r18": {"align_corners": True}}
 # Trainable numbers for 19 classes, without and with what training alone has.
@@ -98,6 +128,8 @@ PARAMETERS = {
     "sfnet_r18": (12_869_715, 13_320_588),
     "segformer_b0": (3_719_027, 3_719_027),
     "segformer_b1": (13_682_131, 13_682_131),
+    "rtformer_slim": (5_365_043, 5_403_398),
+    "rtformer_base": (17_765_971, 17_916_390),
 }
 
 
@@ -121,10 +153,14 @@ def test_full_width(parity_dir, tmp_path, name):
     arrays = np.load(parity_dir / f"{name}_full.npz")
     network = network_of(name, **ORIGINAL.get(name, {}))
     parts = peers.loaded(network, peers.full_state(arrays), 19, tmp_path)
-    for case in range(2):
-        found = peers.outputs_of(parts, peers.full_input(arrays, case), FULL[name])
-        for output, values in found.items():
-            peers.assert_points(values, arrays, f"{output}{case}")
+    outputs, features = FULL[name], FULL_FEATURES.get(name, {})
+    for case in range(FULL_CASES.get(name, 2)):
+        x = peers.full_input(arrays, case)
+        found = peers.outputs_of(parts, x, outputs | features)
+        for output in outputs:
+            peers.assert_points(found[output], arrays, f"{output}{case}")
+        for feature in features:
+            peers.assert_points(found[feature], arrays, f"feat{case}.{feature}")
 
 
 @pytest.fixture

@@ -77,6 +77,19 @@ def test_presets_of_the_peers(name, steps):
     assert model.contrastive_weight == 0
 
 
+def test_preset_of_rtformer():
+    chosen = preset("cityscapes_rtformer")
+    assert abs(2975 // chosen.batch_size * chosen.epochs - 120_000) < 247
+    found = recipe(chosen)
+    assert type(found["loss"]).__name__ == "CrossEntropy"
+    assert type(found["optimizer"]).__name__ == "AdamW"
+    parts = build_parts(19, chosen.network)
+    backbone = {weight.path for weight in parts.variables_of("backbone")}
+    slower = ("stem_", "stage_", "compression_3")
+    for weight in parts.training_graph().trainable_weights:
+        assert (weight.path in backbone) == weight.path.startswith(slower)
+
+
 @pytest.mark.parametrize("name", ["camvid_small", "cityscapes_small"])
 def test_presets_for_little_hardware(name):
     chosen, large = preset(name), preset(name.removesuffix("_small"))

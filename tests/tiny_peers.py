@@ -2,6 +2,7 @@
 
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
+from keras_frm.networks.rtformer import RTFormer
 from keras_frm.networks.segformer import SegFormer
 from keras_frm.networks.sfnet import SFNet
 
@@ -30,5 +31,9 @@ TINY_PEERS = {
     "segformer_b0": (
         SegFormer((8, 8, 12, 16), (1, 2, 3, 4), (1, 1, 2, 1), decoder_width=8),
         "cityscapes_segformer",
+    ),
+    "rtformer_base": (
+        RTFormer(8, 4, 3, (True, False), context_width=8, head_width=4),
+        "cityscapes_rtformer",
     ),
 }

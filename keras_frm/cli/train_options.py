@@ -58,7 +58,8 @@ Weights = Annotated[
     str | None,
     typer.Option(
         help="Start from imagenet (of efficientnet_lite), from weights of the package "
-        "(keras-frm weights), a run folder, .keras, .weights.h5 or an official .pth.",
+        "(keras-frm weights), a run folder, .keras, .weights.h5, or an official "
+        ".pth or .pdparams.",
         callback=name_or_path,
     ),
 ]

@@ -1,7 +1,12 @@
 """The network's layers, one idea per file."""
 
+from keras_frm.layers.backbones.cross_resolution_attention import (
+    CrossResolutionAttention,
+)
 from keras_frm.layers.backbones.deep_stem_resnet import DeepStemResNet
+from keras_frm.layers.backbones.dual_resolution_block import DualResolutionBlock
 from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
+from keras_frm.layers.backbones.external_attention import ExternalAttention
 from keras_frm.layers.backbones.inverted_residual import InvertedResidual
 from keras_frm.layers.backbones.large_kernel_attention import LargeKernelAttention
 from keras_frm.layers.backbones.mix_transformer import MixTransformer
@@ -12,6 +17,7 @@ from keras_frm.layers.backbones.spatial_reduction_attention import (
 from keras_frm.layers.backbones.van import VAN
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.conv_block import ConvBlock
+from keras_frm.layers.blocks.conv_mlp import ConvMLP
 from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.feed_forward import ConvFeedForward
@@ -41,11 +47,15 @@ __all__ = [
     "BoundaryAttentionFusion",
     "ConvBlock",
     "ConvFeedForward",
+    "ConvMLP",
+    "CrossResolutionAttention",
     "DeepAggregationPyramidPooling",
     "DeepStemResNet",
     "DisentangledNonLocal",
     "DropPath",
+    "DualResolutionBlock",
     "EfficientNetLite",
+    "ExternalAttention",
     "FPNDecoder",
     "FeatureRefinementModule",
     "FlowAlignment",

@@ -40,10 +40,10 @@ def build_model(
         weights: Name of weights that come with the package (`keras-frm weights` lists
             them), whose network is taken; "imagenet" for an EfficientNet-Lite backbone,
             see `load_imagenet_weights`; or the path of a `.keras` or `.weights.h5` file
-            of the same network, of an official checkpoint of it (`.pth`, `.pt`), or of
-            a VAN checkpoint (`.pth`, `.pth.tar`) for the backbone. Of other classes
-            than the model's all but the classifier is loaded, with a warning. None
-            starts at random.
+            of the same network, of an official checkpoint of it (`.pth`, `.pt`,
+            `.pdparams`), or of a VAN checkpoint (`.pth`, `.pth.tar`) for the backbone.
+            Of other classes than the model's all but the classifier is loaded, with a
+            warning. None starts at random.
         contrastive_weight: Weight of the contrastive loss, the preset's by default.
         temperature: Temperature of the contrastive loss, the preset's by default.
         embedding_dim: Channels of the embedding head, which only training has.

@@ -101,8 +101,8 @@ def _recorded_shapes(parts) -> Iterator[dict[int, tuple]]:
     shapes = {}
 
     def recording(layer, call):
-        def call_and_record(x, **kwargs):
-            y = call(x, **kwargs)
+        def call_and_record(*args, **kwargs):
+            y = call(*args, **kwargs)
             shapes[id(layer)] = tuple(y.shape)
             return y
 

@@ -13,11 +13,14 @@ from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights_h5 import load_h5
 from keras_frm.networks.checkpoints.efficientnet_lite import load_imagenet_weights
 from keras_frm.networks.checkpoints.official import (
+    PADDLE_SUFFIX,
     has_official_checkpoints,
     load_official_weights,
 )
 from keras_frm.networks.checkpoints.van import load_van_weights
 from keras_frm.weights.shipped import IMAGENET, find_shipped
+
+_TORCH_SUFFIXES = (".pth", ".pth.tar", ".pt")
 
 
 class ClassifierLeftOut(UserWarning):
@@ -37,9 +40,9 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
             file of a network, of a `SegmentationModel` (its auxiliary heads are loaded
             too, where it has the same) or of a backbone
             (`converters/van_from_torch.py`), a `.weights.h5` file of the network, or a
-            checkpoint of PyTorch (`.pth`, `.pth.tar`, `.pt`): an official one of the
-            network (`keras_frm.networks.checkpoints.official`), or of VAN for the
-            backbone alone.
+            checkpoint of PyTorch (`.pth`, `.pth.tar`, `.pt`) or Paddle (`.pdparams`):
+            an official one of the network (`keras_frm.networks.checkpoints.official`),
+            or of VAN for the backbone alone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -55,15 +58,16 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file at {path}.")
-    if path.name.endswith((".pth", ".pth.tar", ".pt")):
-        found = _load_torch(model, path)
+    if path.name.endswith((*_TORCH_SUFFIXES, PADDLE_SUFFIX)):
+        found = _load_official(model, path)
     elif path.name.endswith(".keras"):
         found = _copy(load_model(path, compile=False), model, path)
     elif path.name.endswith(".weights.h5"):
         found = load_h5(model.network, path)
     else:
         raise ValueError(
-            f"{path} is none of the known kinds: .keras, .weights.h5, .pth, .pth.tar."
+            f"{path} is none of the known kinds: .keras, .weights.h5, .pth, .pth.tar, "
+            ".pt, .pdparams."
         )
     if found != model.num_classes:
         warnings.warn(
@@ -86,7 +90,7 @@ def _efficientnet_of(model):
     return found[0]
 
 
-def _load_torch(model, path):
+def _load_official(model, path):
     """Load an official checkpoint; return its classes, the model's for a backbone."""
     if has_official_checkpoints(model.parts):
         return load_official_weights(model.parts, path)

@@ -8,7 +8,12 @@ from keras_frm.layers.blocks.normalization import batch_norm
 
 
 def preactivation_head(
-    x: keras.KerasTensor, num_classes: int, width: int, name: str, dtype
+    x: keras.KerasTensor,
+    num_classes: int,
+    width: int,
+    name: str,
+    dtype,
+    momentum: float = 0.9,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Add BatchNorm, ReLU, 3x3, BatchNorm, ReLU and the classifier, a 1x1 with a bias.
 
@@ -18,11 +23,12 @@ def preactivation_head(
         width: Channels between the convolutions.
         name: Prefix of the layers' names; the classifier of "head" is "classifier".
         dtype: Dtype policy; logits are float32 in any case.
+        momentum: See `ConvBlock`.
 
     Returns:
         Logits (B, H, W, num_classes), and what the classifier takes.
 
-    Source: `segmenthead` of DDRNet and PIDNet.
+    Source: `segmenthead` of DDRNet and PIDNet, `SegHead` of RTFormer.
 
     Example:
     >>> x = keras.Input((8, 8, 4))
@@ -30,8 +36,10 @@ def preactivation_head(
     >>> logits.shape, features.shape
     ((None, 8, 8, 2), (None, 8, 8, 16))
     """
-    x = ops.relu(batch_norm(f"{name}_norm", dtype)(x))
-    features = ConvBlock(width, 3, name=f"{name}_conv", dtype=dtype)(x)
+    x = ops.relu(batch_norm(f"{name}_norm", dtype, momentum=momentum)(x))
+    features = ConvBlock(width, 3, momentum=momentum, name=f"{name}_conv", dtype=dtype)(
+        x
+    )
     classifier = keras.layers.Conv2D(
         num_classes,
         1,

@@ -9,6 +9,7 @@ from keras_frm.networks.contract import NetworkParts
 from keras_frm.networks.ddrnet import DDRNET_23, DDRNET_23_SLIM, DDRNET_39
 from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
 from keras_frm.networks.pidnet import PIDNET_L, PIDNET_M, PIDNET_S
+from keras_frm.networks.rtformer import RTFORMER_BASE, RTFORMER_SLIM
 from keras_frm.networks.segformer import SEGFORMER_B0, SEGFORMER_B1
 from keras_frm.networks.sfnet import SFNET_R18
 
@@ -39,6 +40,8 @@ NETWORKS: dict[str, Network] = {
     "sfnet_r18": SFNET_R18,
     "segformer_b0": SEGFORMER_B0,
     "segformer_b1": SEGFORMER_B1,
+    "rtformer_slim": RTFORMER_SLIM,
+    "rtformer_base": RTFORMER_BASE,
 }
 
 

@@ -186,6 +186,28 @@ register_preset(
 )
 register_preset(
     Preset(
+        name="cityscapes_rtformer",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(512, 1024),
+        batch_size=12,
+        epochs=485,  # 120,000 steps
+        colour_jitter=0.4,
+        recipe=Recipe(
+            optimizer="adamw",
+            learning_rate=4e-3,  # the pooling's and the heads'; the rest has a tenth
+            backbone_multiplier=0.1,
+            weight_decay=1.25e-2,
+            power=1.0,
+            warmup_steps=1500,
+            contrastive_weight=0.0,
+        ),
+        network="rtformer_slim",
+        source="PaddlePaddle/PaddleSeg, configs/rtformer",
+    )
+)
+register_preset(
+    Preset(
         name="synthetic",
         dataset="synthetic",
         labels=CITYSCAPES,

@@ -39,7 +39,7 @@ SAME_SCALE |= {"GaussianNoise", "Identity", "SpatialDropout2D"}
 FLOAT = {"Celu", "Gelu", "Selu", "Softplus", "Softsign"}
 FLOAT |= {"GroupNormalization", "LayerNormalization", "RMSNormalization"}
 FLOAT |= {"Attention", "MultiHeadAttention", "UnitNormalization"}
-FLOAT |= {"AlignedUpsampling", "FlowWarp"}
+FLOAT |= {"AlignedUpsampling", "Divide", "FlowWarp", "TrueDivide"}
 FLOAT_BY_CHOICE = {
     "AveragePool",
     "AveragePooling2D",

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_frm.layers.blocks.casting import cast
 from keras_frm.layers.blocks.normalization import conv_initializer, linear_initializer
+from keras_frm.layers.blocks.precise_softmax import precise_softmax
 from keras_frm.layers.composite import CompositeLayer
 
 
@@ -90,7 +90,7 @@ class SpatialReductionAttention(CompositeLayer):
         value = ops.transpose(value, (0, 2, 1, 3))  # (B, heads, M, depth)
 
         similarity = ops.matmul(query, key)  # (B, heads, N, M)
-        context = ops.matmul(_softmax(similarity), value)  # (B, heads, N, depth)
+        context = ops.matmul(precise_softmax(similarity), value)  # (B, heads, N, depth)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, N, heads, depth)
         context = ops.reshape(context, (-1, height, width, channels))  # (B, H, W, C)
         return self.project(context)
@@ -127,13 +127,6 @@ class SpatialReductionAttention(CompositeLayer):
             "heads": self.heads,
             "reduction": self.reduction,
         }
-
-
-def _softmax(x):
-    """Return weights that sum up to 1, of the dtype of `x`."""
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    precise = keras.backend.result_type(dtype, "float32")
-    return cast(ops.softmax(cast(x, precise), axis=-1), dtype)
 
 
 def _padded_to(x, least):

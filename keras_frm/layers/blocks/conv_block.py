@@ -21,6 +21,7 @@ class ConvBlock(CompositeLayer):
         strides: Stride of the convolution.
         dilation_rate: Distance of the kernel's taps.
         groups: Groups of channels that the convolution keeps apart.
+        momentum: Weight of the old average in the BatchNorm's statistics.
 
     Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
 
@@ -39,6 +40,7 @@ class ConvBlock(CompositeLayer):
         strides: int = 1,
         dilation_rate: int = 1,
         groups: int = 1,
+        momentum: float = 0.9,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -54,6 +56,7 @@ class ConvBlock(CompositeLayer):
         self.strides = strides
         self.dilation_rate = dilation_rate
         self.groups = groups
+        self.momentum = momentum
         padded = strides > 1 and kernel_size > 1
         self.pad = None
         if padded:
@@ -72,7 +75,7 @@ class ConvBlock(CompositeLayer):
             name="conv",
             dtype=self.dtype_policy,
         )
-        self.norm = batch_norm("norm", self.dtype_policy)
+        self.norm = batch_norm("norm", self.dtype_policy, momentum=momentum)
 
     def build(self, input_shape):
         self.conv.build(input_shape)
@@ -109,4 +112,5 @@ class ConvBlock(CompositeLayer):
             "strides": self.strides,
             "dilation_rate": self.dilation_rate,
             "groups": self.groups,
+            "momentum": self.momentum,
         }

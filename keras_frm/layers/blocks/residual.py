@@ -21,6 +21,7 @@ class ResidualBlock(CompositeLayer):
         bottleneck: Whether three convolutions work on half of the channels, in the
             place of two on all of them.
         dilation_rate: Distance of the last 3x3 convolution's taps.
+        momentum: See `ConvBlock`.
 
     Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
 
@@ -39,6 +40,7 @@ class ResidualBlock(CompositeLayer):
         activation: str | None = "relu",
         bottleneck: bool = False,
         dilation_rate: int = 1,
+        momentum: float = 0.9,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -47,6 +49,7 @@ class ResidualBlock(CompositeLayer):
         self.activation = activation
         self.bottleneck = bottleneck
         self.dilation_rate = dilation_rate
+        self.momentum = momentum
         strided, dilated = {"strides": strides}, {"dilation_rate": dilation_rate}
         if bottleneck:
             options = [
@@ -60,7 +63,12 @@ class ResidualBlock(CompositeLayer):
                 {"filters": filters, "kernel_size": 3, "activation": None, **dilated},
             ]
         self.blocks = [
-            ConvBlock(**block, name=f"conv_{index}", dtype=self.dtype_policy)
+            ConvBlock(
+                **block,
+                momentum=momentum,
+                name=f"conv_{index}",
+                dtype=self.dtype_policy,
+            )
             for index, block in enumerate(options, 1)
         ]
 
@@ -75,6 +83,7 @@ class ResidualBlock(CompositeLayer):
                 self.filters,
                 activation=None,
                 strides=self.strides,
+                momentum=self.momentum,
                 name="shortcut",
                 dtype=self.dtype_policy,
             )
@@ -102,6 +111,7 @@ class ResidualBlock(CompositeLayer):
             "activation": self.activation,
             "bottleneck": self.bottleneck,
             "dilation_rate": self.dilation_rate,
+            "momentum": self.momentum,
         }
 
 
@@ -115,6 +125,7 @@ class ResidualStage(CompositeLayer):
         strides: Stride of the first block.
         activation: "relu" or None, after the last block; the others have a ReLU.
         dilation_rate: See `ResidualBlock`.
+        momentum: See `ConvBlock`.
 
     Input: (B, H, W, C). Output: (B, ceil(H / strides), ceil(W / strides), filters).
 
@@ -130,6 +141,7 @@ class ResidualStage(CompositeLayer):
         strides: int = 1,
         activation: str | None = "relu",
         dilation_rate: int = 1,
+        momentum: float = 0.9,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -138,12 +150,14 @@ class ResidualStage(CompositeLayer):
         self.strides = strides
         self.activation = activation
         self.dilation_rate = dilation_rate
+        self.momentum = momentum
         self.blocks = [
             ResidualBlock(
                 filters,
                 strides if index == 0 else 1,
                 activation if index == depth - 1 else "relu",
                 dilation_rate=dilation_rate,
+                momentum=momentum,
                 name=f"block_{index + 1}",
                 dtype=self.dtype_policy,
             )
@@ -172,4 +186,5 @@ class ResidualStage(CompositeLayer):
             "strides": self.strides,
             "activation": self.activation,
             "dilation_rate": self.dilation_rate,
+            "momentum": self.momentum,
         }

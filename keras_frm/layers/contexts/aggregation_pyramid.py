@@ -19,14 +19,18 @@ class AggregationPyramid(CompositeLayer):
     Args:
         filters: Output channels.
         branch_filters: Channels of each branch.
+        momentum: See `ConvBlock`.
 
     Input: (B, H, W, C). Output: (B, H, W, filters).
     """
 
-    def __init__(self, filters: int, branch_filters: int, **kwargs):
+    def __init__(
+        self, filters: int, branch_filters: int, momentum: float = 0.9, **kwargs
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.branch_filters = branch_filters
+        self.momentum = momentum
         self.scales = [
             self._block(branch_filters, 1, f"scale_{i}") for i in range(len(POOLS) + 1)
         ]
@@ -41,6 +45,7 @@ class AggregationPyramid(CompositeLayer):
             kernel_size,
             preactivation=True,
             groups=groups,
+            momentum=self.momentum,
             name=name,
             dtype=self.dtype_policy,
         )
@@ -81,6 +86,7 @@ class AggregationPyramid(CompositeLayer):
             **super().get_config(),
             "filters": self.filters,
             "branch_filters": self.branch_filters,
+            "momentum": self.momentum,
         }
 
 

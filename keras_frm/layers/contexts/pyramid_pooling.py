@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from keras_frm.backend import Tensor
+from keras_frm.layers.blocks.adaptive_pooling import adaptive_average_pool
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.resizing import upsamplings
 from keras_frm.layers.composite import CompositeLayer
@@ -79,34 +79,3 @@ class PyramidPooling(CompositeLayer):
             "bins": self.bins,
             "align_corners": self.align_corners,
         }
-
-
-def adaptive_average_pool(x: Tensor, grid: int) -> Tensor:
-    """Average features over a grid of nearly equal cells, as PyTorch does.
-
-    Cell i covers the rows floor(i H / grid) to ceil((i + 1) H / grid). The sizes need
-    not be multiples of the grid, so no strided pooling computes it; two products with
-    small matrices do, also where the size is unknown.
-
-    Args:
-        x: (B, H, W, C) tensor.
-        grid: Rows and columns of the output.
-
-    Returns:
-        (B, grid, grid, C) tensor.
-    """
-    _, height, width, _ = ops.shape(x)
-    rows = ops.cast(_cell_weights(height, grid), x.dtype)  # (grid, H)
-    columns = ops.cast(_cell_weights(width, grid), x.dtype)  # (grid, W)
-    x = ops.einsum("gh,bhwc->bgwc", rows, x)  # (B, grid, W, C)
-    return ops.einsum("gw,bhwc->bhgc", columns, x)  # (B, grid, grid, C)
-
-
-def _cell_weights(size, grid):
-    """Return each position's weight in each cell's mean: (grid, size)."""
-    cells = ops.expand_dims(ops.arange(grid), 1)
-    positions = ops.expand_dims(ops.arange(size), 0)
-    start = cells * size // grid
-    end = -(-(cells + 1) * size // grid)
-    inside = ops.cast((positions >= start) & (positions < end), "float32")
-    return inside / ops.cast(end - start, "float32")

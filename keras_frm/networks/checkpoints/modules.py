@@ -10,6 +10,7 @@ from keras_frm.layers import (
     ConvBlock,
     DeepAggregationPyramidPooling,
     DeepStemResNet,
+    DualResolutionBlock,
     FPNDecoder,
     LightBoundaryAttentionFusion,
     MixTransformer,
@@ -169,6 +170,36 @@ def _all_mlp_decoder(layer, name):
     yield from _conv_block(layer.fuse, names)
 
 
+def _dual_resolution_block(layer, name):
+    if layer.shortcut is not None:
+        names = (f"{name}.attn_shortcut_l.1", f"{name}.attn_shortcut_l.0")
+        yield from _conv_block(layer.shortcut, names)
+    yield from _external_attention(layer.coarse_attention, f"{name}.attn_l")
+    yield from _conv_mlp(layer.coarse_mlp, f"{name}.mlp_l")
+    yield from _preactivation(layer.compression, f"{name}.compression")
+    # The keys and values of the fine branch are a module beside its attention.
+    attention, both = layer.fine_attention, f"{name}.cross_kv"
+    yield from batch_norm_targets(f"{name}.attn_h.norm", attention.norm)
+    yield from batch_norm_targets(f"{both}.0", attention.coarse_norm)
+    yield from conv_targets(f"{both}.2", attention.key_value)
+    yield from _conv_mlp(layer.fine_mlp, f"{name}.mlp_h")
+    for index, down in enumerate(layer.downs):
+        yield from _preactivation(down, f"{name}.down", 3 * index)
+
+
+def _external_attention(layer, name):
+    yield from batch_norm_targets(f"{name}.norm", layer.norm)
+    # Parameters of the module, and no modules: their names end here.
+    yield f"{name}.k", Target(layer.key.kernel)
+    yield f"{name}.v", Target(layer.value.kernel)
+
+
+def _conv_mlp(layer, name):
+    yield from batch_norm_targets(f"{name}.norm", layer.norm)
+    yield from conv_targets(f"{name}.conv1", layer.conv_1)
+    yield from conv_targets(f"{name}.conv2", layer.conv_2)
+
+
 def _numbered_block(layer, name):
     """Yield those of convolution and BatchNorm, which are numbered 0 and 1."""
     yield from _conv_block(layer, (f"{name}.0", f"{name}.1"))
@@ -180,6 +211,7 @@ _COMPOSITES = {
     ConvBlock: _conv_block,
     DeepAggregationPyramidPooling: _dappm,
     DeepStemResNet: _deep_stem_resnet,
+    DualResolutionBlock: _dual_resolution_block,
     FPNDecoder: _fpn_decoder,
     LightBoundaryAttentionFusion: _light_bag,
     MixTransformer: _mix_transformer,

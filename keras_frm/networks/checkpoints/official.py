@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from keras_frm.networks.checkpoints.ddrnet import DDRNET
 from keras_frm.networks.checkpoints.key_map import KeyMap
 from keras_frm.networks.checkpoints.modules import layer_targets
+from keras_frm.networks.checkpoints.paddle_file import read_paddle_checkpoint
 from keras_frm.networks.checkpoints.pidnet import PIDNET
+from keras_frm.networks.checkpoints.rtformer import RTFORMER
 from keras_frm.networks.checkpoints.segformer import SEGFORMER, SEGFORMER_TRUNK
 from keras_frm.networks.checkpoints.sfnet import SFNET, SFNET_TRUNK
 from keras_frm.networks.checkpoints.state_dict import Target, assign_state
@@ -21,6 +24,7 @@ KEY_MAPS: dict[str, KeyMap] = {
     "pidnet": PIDNET,
     "sfnet": SFNET,
     "segformer": SEGFORMER,
+    "rtformer": RTFORMER,
 }
 
 # Name of a network's graph -> where ImageNet's checkpoints of its backbone belong; what
@@ -29,6 +33,9 @@ _TRUNK_KEY_MAPS: dict[str, KeyMap] = {
     "sfnet": SFNET_TRUNK,
     "segformer": SEGFORMER_TRUNK,
 }
+
+# End of the names of files that Paddle wrote; the others are PyTorch's.
+PADDLE_SUFFIX = ".pdparams"
 
 # What trainings wrap a network in, and what they save beside it.
 _WRAPPERS = ("module.", "model.")
@@ -47,7 +54,8 @@ def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
     backbone alone. Names may start with "module." and "model."; what belongs to a loss
     is left out. Auxiliary heads are loaded where both the network and the file have
     them, and layers that make logits where both have as many classes. The file is read
-    without PyTorch and without executing anything of it.
+    without its framework and without executing anything of it; Paddle's end with
+    `.pdparams`.
 
     Args:
         parts: A network that has official checkpoints.
@@ -61,7 +69,9 @@ def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
         CheckpointError: The file cannot be read, or tensors are missing, surplus or
             misshapen; they are listed and nothing is loaded.
     """
-    state = _unwrapped(read_torch_checkpoint(path))
+    is_paddle = Path(path).suffix == PADDLE_SUFFIX
+    read = read_paddle_checkpoint if is_paddle else read_torch_checkpoint
+    state = _unwrapped(read(path))
     keys = _key_map_of(state, parts.name)
     found = _classes_of(state, keys)
     targets, left_out = {}, list(keys.unused)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_frm.networks.checkpoints.torch_file import CheckpointError
+from keras_frm.networks.checkpoints.restricted_pickle import CheckpointError
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 

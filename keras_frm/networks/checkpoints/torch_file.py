@@ -3,19 +3,24 @@
 import io
 import math
 import os
-import pickle
-import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
-from inspect import isfunction
 from pathlib import Path
 
 import numpy as np
 
-_MAX_BYTES = 4 << 30
+from keras_frm.networks.checkpoints.restricted_pickle import (
+    MAX_BYTES,
+    CheckpointError,
+    RestrictedUnpickler,
+    check_file,
+    damaged,
+    named_arrays,
+)
+
+_REMEDY = "Re-save it with torch.save(model.state_dict(), path)."
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 _STORAGES = {
@@ -29,10 +34,6 @@ _STORAGES = {
     "ByteStorage": "<u1",
     "BoolStorage": "?",
 }
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read; the message names the file and the remedy."""
 
 
 class _Namespace:
@@ -61,22 +62,14 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
             refers to code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint at {path}.")
-    if path.stat().st_size > _MAX_BYTES:
-        raise CheckpointError(f"{path} is larger than 4 GiB: no VAN checkpoint.")
+    check_file(path)
     try:
         content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
     except CheckpointError:
         raise
     # A hostile pickle can raise anything at all; none of it may reach the caller.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"[:200]
-        raise CheckpointError(
-            f"{path} is damaged or is not a PyTorch checkpoint "
-            f"({''.join(c if c.isprintable() else ' ' for c in reason)}). "
-            "Download it again."
-        ) from error
+        raise damaged(path, "PyTorch", error) from error
     return _state_dict(content, path)
 
 
@@ -86,13 +79,7 @@ def _state_dict(content, path):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if isinstance(content, dict):
-        tensors = {
-            key: value
-            for key, value in content.items()
-            if isinstance(key, str)
-            and key.isprintable()
-            and isinstance(value, np.ndarray)
-        }
+        tensors = named_arrays(content, np.ndarray)
         if tensors:
             return tensors
     raise CheckpointError(
@@ -110,7 +97,7 @@ def _read_zip(path):
                 f"{path} is a zip file without a data.pkl: no PyTorch checkpoint."
             )
         root = pickles[0].removesuffix("data.pkl")
-        if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
+        if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
             raise CheckpointError(f"{path} unpacks to more than 4 GiB; not read.")
 
         def load_storage(identity):
@@ -135,7 +122,7 @@ def _read_legacy(path):
         def load_storage(identity):
             kind, dtype, key, _, count, view = identity
             _check_storage(kind, path)
-            if view is not None or count * np.dtype(dtype).itemsize > _MAX_BYTES:
+            if view is not None or count * np.dtype(dtype).itemsize > MAX_BYTES:
                 raise CheckpointError(f"{path} holds a storage that cannot be read.")
             return storages.setdefault(key, np.zeros(count, dtype))
 
@@ -185,34 +172,12 @@ _ALLOWED: dict[tuple[str, str], object] = {
 }
 
 
-def _check_memo(file):
-    """Refuse a pickle whose memo has gaps: a table of the largest index is made."""
-    start = file.tell()
-    for opcode, index, position in pickletools.genops(file):
-        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= index <= position:
-            raise ValueError("the pickle's memo has gaps")
-    file.seek(start)
-
-
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(RestrictedUnpickler):
     """Unpickler that knows tensors and containers and refuses everything else."""
 
     def __init__(self, file, path: Path, load_storage: Callable | None):
-        _check_memo(file)
-        super().__init__(file, encoding="utf-8")
-        self._path = path
+        super().__init__(file, path, _ALLOWED, _REMEDY)
         self._load_storage = load_storage
-
-    def find_class(self, module, name):
-        if (module, name) in _ALLOWED:
-            allowed = _ALLOWED[module, name]
-            # A pickle can set attributes of what it gets: not those of a function here.
-            return partial(allowed) if isfunction(allowed) else allowed
-        raise CheckpointError(
-            f"{self._path} refers to {f'{module}.{name}'!r}, which is no part of "
-            "a state dict; nothing was run. Re-save it with "
-            "torch.save(model.state_dict(), path)."
-        )
 
     def persistent_load(self, identity):
         if self._load_storage is None:
