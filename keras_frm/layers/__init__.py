@@ -1,6 +1,7 @@
 """The network's layers, one idea per file."""
 
 from keras_frm.layers.backbones.deep_stem_resnet import DeepStemResNet
+from keras_frm.layers.backbones.dfnet import DFNet
 from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
 from keras_frm.layers.backbones.inverted_residual import InvertedResidual
 from keras_frm.layers.backbones.large_kernel_attention import LargeKernelAttention
@@ -13,6 +14,7 @@ from keras_frm.layers.backbones.van import VAN
 from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
+from keras_frm.layers.blocks.depth_to_space import DepthToSpace
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.feed_forward import ConvFeedForward
 from keras_frm.layers.blocks.layer_scale import LayerScale
@@ -31,6 +33,7 @@ from keras_frm.layers.decoders.boundary_attention import (
 )
 from keras_frm.layers.decoders.flow_alignment import FlowAlignment
 from keras_frm.layers.decoders.fpn import FPNDecoder
+from keras_frm.layers.decoders.gated_flow_alignment import GatedFlowAlignment
 from keras_frm.layers.decoders.pixel_attention import PixelAttentionFusion
 
 __all__ = [
@@ -41,8 +44,10 @@ __all__ = [
     "BoundaryAttentionFusion",
     "ConvBlock",
     "ConvFeedForward",
+    "DFNet",
     "DeepAggregationPyramidPooling",
     "DeepStemResNet",
+    "DepthToSpace",
     "DisentangledNonLocal",
     "DropPath",
     "EfficientNetLite",
@@ -50,6 +55,7 @@ __all__ = [
     "FeatureRefinementModule",
     "FlowAlignment",
     "FlowWarp",
+    "GatedFlowAlignment",
     "InvertedResidual",
     "LargeKernelAttention",
     "LayerScale",
