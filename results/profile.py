@@ -29,6 +29,7 @@ ROWS = [
     ("sfnet_r18", {}, LARGE, 12.87, 243.87),
     ("segformer_b0", {}, LARGE, "", ""),
     ("segformer_b1", {}, LARGE, 13.7, 243.7),
+    ("bialignnet_df2", {}, LARGE, 19.2, 108.73),
 ]
 
 

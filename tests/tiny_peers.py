@@ -1,5 +1,6 @@
 """The peer networks, narrow."""
 
+from keras_frm.networks.bialignnet import BiAlignNet
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
 from keras_frm.networks.segformer import SegFormer
@@ -30,5 +31,9 @@ TINY_PEERS = {
     "segformer_b0": (
         SegFormer((8, 8, 12, 16), (1, 2, 3, 4), (1, 1, 2, 1), decoder_width=8),
         "cityscapes_segformer",
+    ),
+    "bialignnet_df2": (
+        BiAlignNet((8, 8, 12, 16), ((1, 1), (2, 1), (1, 1)), 8, width=8),
+        "cityscapes_bialignnet",
     ),
 }

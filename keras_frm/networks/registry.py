@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import keras
 
+from keras_frm.networks.bialignnet import BIALIGNNET_DF2
 from keras_frm.networks.contract import NetworkParts
 from keras_frm.networks.ddrnet import DDRNET_23, DDRNET_23_SLIM, DDRNET_39
 from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
@@ -39,6 +40,7 @@ NETWORKS: dict[str, Network] = {
     "sfnet_r18": SFNET_R18,
     "segformer_b0": SEGFORMER_B0,
     "segformer_b1": SEGFORMER_B1,
+    "bialignnet_df2": BIALIGNNET_DF2,
 }
 
 
