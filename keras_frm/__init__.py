@@ -91,7 +91,6 @@ _SERIALIZABLE = (
     "keras_frm.optimizers.coupled_sgd",
     "keras_frm.optimizers.poly_decay",
     "keras_frm.graph.passes.integer_layer_norm",
-    "keras_frm.graph.passes.subpixel_convolution",
     "keras_frm.quantization.layers",
     "keras_frm.models.quantized_model",
     "keras_frm.export.head",

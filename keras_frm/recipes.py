@@ -95,6 +95,25 @@ def main_loss(name: str | Preset) -> keras.losses.Loss:
     return _loss(chosen, chosen.recipe.loss)
 
 
+def boundary_aware_loss(name: str | Preset) -> keras.losses.Loss:
+    """Return a preset's main loss as it is of pixels near a boundary alone.
+
+    Args:
+        name: Name of a preset, or a `Preset`.
+
+    Raises:
+        ValueError: There is no such preset, or its recipe names an unknown loss.
+
+    Example:
+    >>> boundary_aware_loss("cityscapes_bialignnet").min_kept
+    40000
+    """
+    chosen = preset(name)
+    if chosen.recipe.boundary_kept is not None:
+        chosen = chosen.with_changes(ohem_kept=chosen.recipe.boundary_kept)
+    return main_loss(chosen)
+
+
 def _optimizer(chosen, schedule, backbone_multiplier):
     recipe = chosen.recipe
     options = {

@@ -31,6 +31,7 @@ ROWS = [
     ("segformer_b1", {}, LARGE, 13.7, 243.7),
     ("rtformer_slim", {}, LARGE, "", ""),
     ("rtformer_base", {}, LARGE, 16.8, ""),
+    ("bialignnet_df2", {}, LARGE, 19.2, 108.73),
 ]
 
 

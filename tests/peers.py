@@ -118,10 +118,17 @@ def _made_by(graph, layer):
     return output[int(index)] if index else output
 
 
-def assert_points(found: np.ndarray, arrays, name: str):
-    """Compare an output with the values that a file of full width has of it."""
+def assert_points(found: np.ndarray, arrays, name: str, noise_of: str | None = None):
+    """Compare an output with the values that a file of full width has of it.
+
+    Args:
+        found: (B, C, H, W).
+        arrays: The file.
+        name: Name of the output.
+        noise_of: Name of the output whose noise to take, where it has none.
+    """
     assert found.shape == tuple(arrays[f"{name}.shape"])
-    values, noise = arrays[f"{name}.val"], float(arrays[f"{name}.noise"])
+    values, noise = arrays[f"{name}.val"], float(arrays[f"{noise_of or name}.noise"])
     largest = np.abs(arrays[f"{name}.stat"]).max()
     error = np.abs(found.ravel()[arrays[f"{name}.idx"]] - values).max()
     assert error <= max(20 * noise, 1e-5 * largest), (name, error, noise)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from test_cli import SMALL, camvid, keras_frm, quick_model  # noqa: F401
 
+from keras_frm.layers import DepthToSpace
 from keras_frm.models.saving import load_network
 from keras_frm.training.class_bias import AMOUNTS, adjust_class_bias
 
@@ -65,6 +66,25 @@ def test_equal_weights_change_nothing():
     model = network((1.0, 2.0, 3.0, 4.0))
     adjust_class_bias(model, list(pairs(1)), np.ones(4))
     assert np.array(model.get_layer("classifier").bias).tolist() == [1, 2, 3, 4]
+
+
+def test_classifier_of_several_pixels():
+    """Channels are (row, column, class): each pixel's classes are adjusted alike."""
+    image = keras.Input((None, None, 3))
+    conv = keras.layers.Conv2D(16, 2, 2, name="classifier")
+    model = keras.Model(image, DepthToSpace(2)(conv(image)))
+    shift = np.log(np.where(np.array(WEIGHTS) > 0, WEIGHTS, 1.0))
+    prior = np.log([0.6, 0.37, 0.03, 1e-6])
+    kernel = np.zeros((2, 2, 3, 2, 2, 4), "float32")
+    for row, column in np.ndindex(2, 2):
+        kernel[row, column, :, row, column] = 2 * np.eye(3, 4)
+    bias = np.float32(np.tile(shift + prior, 4))
+    conv.set_weights([kernel.reshape(2, 2, 3, 16), bias])
+    found = adjust_class_bias(model, list(pairs()), WEIGHTS)
+    best = max(found, key=found.get)
+    assert best >= 0.5
+    expected = np.tile(shift + prior - best * shift, 4)
+    np.testing.assert_allclose(conv.bias, expected, rtol=1e-5)
 
 
 def test_classifier_without_a_bias():

@@ -1,6 +1,7 @@
 """What every layer must do, and the small layers' own behaviour."""
 
 import functools
+import sys
 from dataclasses import dataclass
 
 import keras
@@ -84,8 +85,20 @@ CASES = {
     "FlowAlignment": case(
         "FlowAlignment", [(7, 9, 4), (4, 5, 4)], "arguments", filters=2
     ),
+    "GatedFlowAlignment": case(
+        "GatedFlowAlignment", [(7, 9, 4), (4, 5, 4)], "arguments", filters=2
+    ),
+    "GatedFlowAlignment of the fine": case(
+        *("GatedFlowAlignment", [(7, 9, 4), (4, 5, 3)], "arguments"),
+        filters=2,
+        moves="fine",
+    ),
     "AlignedUpsampling": case("AlignedUpsampling", [(4, 5, 3), (7, 9, 2)], "arguments"),
     "FlowWarp": case("FlowWarp", [(4, 5, 3), (7, 9, 2)], "arguments"),
+    "FlowWarp to the edges": case(
+        "FlowWarp", [(4, 5, 3), (7, 9, 2)], "arguments", align_corners=False
+    ),
+    "DepthToSpace": case("DepthToSpace", [(3, 5, 8)], block=2),
     "FPNDecoder": case("FPNDecoder", STAGES, "list", filters=4),
     "FPNDecoder flow": case("FPNDecoder", STAGES, "list", filters=4, alignment="flow"),
     "FPNDecoder aligned": case(
@@ -134,6 +147,11 @@ CASES = {
         widths=(1, 2, 1, 3),
         depths=(1, 1, 1, 1),
         stem_widths=(2, 1, 2),
+    ),
+    "DFNet": case(
+        *("DFNet", [(37, 45, 3)]),
+        widths=(2, 1, 2, 3),
+        depths=((1, 1), (1, 1), (1, 1)),
     ),
     "SpatialReductionAttention": case(
         "SpatialReductionAttention", [(5, 7, 4)], heads=2, reduction=2
@@ -542,3 +560,43 @@ def test_flow_alignment_follows_the_flow():
     layer.flow.kernel.assign(kernel)
     out = np.asarray(layer(np.ones_like(coarse), coarse)).ravel()
     np.testing.assert_allclose(out, [2, 3, 4, 5, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_warp_without_a_flow_goes_evenly_from_end_to_end(align_corners):
+    """From the outermost pixels' centres, or from their outer edges, half outside."""
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
+    edge = 0.0 if align_corners else 0.5
+    rows, columns = (
+        np.linspace(-edge, h - 1 + edge, n) for n, h in zip((7, 5), (3, 4), strict=True)
+    )
+    around = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = reference.bilinear(around, rows + 1, columns + 1)
+    found = layers.FlowWarp(align_corners)(x, np.zeros((2, 7, 5, 2)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("moves", ["coarse", "fine"])
+def test_closed_gate_lets_nothing_flow(moves):
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(2, *size, 4)) for size in ((7, 9), (4, 5))]
+    layer = layers.GatedFlowAlignment(2, moves)
+    layer.build(*(x.shape for x in inputs))
+    layer.gate.bias.assign([-1e3, -1e3])
+    moved = inputs[0] if moves == "fine" else inputs[1]
+    still = np.zeros((2, 7, 9, 2))
+    expected = layers.FlowWarp(align_corners=False)(moved, still)
+    np.testing.assert_array_equal(layer(*inputs), expected)
+
+
+def test_gated_flow_alignment_refuses_a_level():
+    with pytest.raises(ValueError, match=r"one of: coarse, fine\. Received: 'both'"):
+        layers.GatedFlowAlignment(2, "both")
+
+
+def test_depth_to_space_of_another_backend(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 18)).astype("float32")
+    expected = layers.DepthToSpace(3)(x)
+    module = sys.modules[layers.DepthToSpace.__module__]
+    monkeypatch.setattr(module, "is_tensorflow", lambda: False)
+    np.testing.assert_array_equal(layers.DepthToSpace(3)(x), expected)

@@ -7,6 +7,7 @@ from torch_files import save_zip
 
 from keras_frm import build_model
 from keras_frm.models.weights import ClassifierLeftOut
+from keras_frm.networks.bialignnet import BiAlignNet
 from keras_frm.networks.checkpoints import official
 from keras_frm.networks.checkpoints.modules import layer_targets
 from keras_frm.networks.checkpoints.paddle_file import paddle_names
@@ -23,6 +24,7 @@ NETWORKS = {
     "sfnet": SFNet((4, 4, 4, 4), (4, 4, 8), decoder_width=4),
     "segformer": SegFormer((4, 4, 4, 4), (1, 1, 2, 2), decoder_width=4),
     "rtformer": RTFormer(4, grid=2, context_width=4, head_width=4),
+    "bialignnet": BiAlignNet((4, 4, 4, 4), ((1, 1), (2, 1), (1, 1)), 4, width=4),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 with_auxiliary_heads = pytest.mark.parametrize(
@@ -36,6 +38,7 @@ TRUNKS = {
         "fc.weight",
     ),
     "segformer": ({"backbone.": ""}, "head.weight"),
+    "bialignnet": ({"backbone.": ""}, "fc.weight"),
 }
 
 
@@ -180,3 +183,15 @@ def test_unused_classifier_of_a_file_is_left_out(tmp_path):
     kernel = np.array(model.network.get_layer("classifier").kernel)  # (1, 1, I, O)
     found = state["decode_head.linear_pred.weight"]  # (O, I, 1, 1)
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), found)
+
+
+def test_channels_of_a_pixel_shuffle_are_put_in_order(tmp_path):
+    """A file has (class, row, column), and here they are (row, column, class)."""
+    model = model_of("bialignnet")
+    state = official_state(model.parts)
+    classes = np.arange(model.num_classes, dtype="float32")
+    pixels = np.arange(64, dtype="float32")
+    state["conv_out.conv_out.bias"] = np.add.outer(100 * classes, pixels).ravel()
+    official.load_official_weights(model.parts, written(tmp_path, state))
+    bias = np.array(model.network.get_layer("classifier").bias)
+    np.testing.assert_array_equal(bias, np.add.outer(pixels, 100 * classes).ravel())

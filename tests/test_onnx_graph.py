@@ -12,7 +12,7 @@ from keras_frm.export.onnx.graph_writer import GraphWriter, Value
 from keras_frm.graph.flatten import flatten
 from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.separate_activations import separate_activations
-from keras_frm.layers import AlignedUpsampling, FlowWarp
+from keras_frm.layers import AlignedUpsampling, DepthToSpace, FlowWarp
 from keras_frm.targets import rewrite
 
 onnx = pytest.importorskip("onnx")
@@ -73,15 +73,17 @@ def adaptive(x):
     return ops.einsum("gw,bhwc->bhgc", columns, x)
 
 
-def warped(x):
+def warped(x, align_corners=True):
     fine = layers.Conv2D(3, 1)(x)
     coarse = layers.Conv2D(4, 3, 3)(fine)
     flow = layers.Conv2D(2, 1)(AlignedUpsampling()(coarse, fine))
-    return FlowWarp()(coarse, 3 * flow)
+    return FlowWarp(align_corners)(coarse, 3 * flow)
 
 
 NETWORKS = {
     "warped": warped,
+    "warped from edge to edge": lambda x: warped(x, align_corners=False),
+    "blocks of pixels": lambda x: DepthToSpace(2)(layers.Conv2D(12, 1)(x)),
     "convolution": lambda x: layers.Conv2D(5, 3, 2, padding="same")(x),
     "dilated": lambda x: layers.Conv2D(5, 3, padding="same", dilation_rate=2)(x),
     "grouped": lambda x: layers.Conv2D(6, (3, 1), groups=3)(x),

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import peers
 import pytest
-from helpers import assert_close
+from helpers import assert_close, nchw, nhwc
 
-from keras_frm.layers import BilinearUpsampling
-from keras_frm.layers.decoders import flow_alignment
+from keras_frm.layers import AlignedUpsampling, BilinearUpsampling
+from keras_frm.layers.decoders import gated_flow_alignment, predicted_flow
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
 from keras_frm.networks.registry import NETWORKS, network_of
@@ -62,6 +62,23 @@ RTFORMER_FEATURES = {
     "spp": "context",
 }
 RTFORMER_FULL = {**RTFORMER_OUTPUTS, "up": "upsampling"}
+BIALIGNNET_OUTPUTS = {
+    **{f"df{2 ** (index + 2)}_": f"backbone:{index}" for index in (1, 2, 3)},
+    "logits": "head_pixels",
+    "up": "upsampling",
+}
+# Of these the file has what follows: a sigmoid, or two resizings.
+BIALIGNNET_HEADS = {
+    "edge": "auxiliary_edge_pixels",
+    "aux8_": "auxiliary_8_classifier",
+    "aux16_": "auxiliary_16_classifier",
+}
+BIALIGNNET_FEATURES = {
+    "ppm": "context",
+    "sp": "spatial_4",
+    "spatial2Context": "context_alignment",
+    "context2Spatial": "spatial_alignment",
+}
 SMALL = {
     "ddrnet_23": (
         DDRNet(width=4, context_width=6, head_width=7),
@@ -107,6 +124,7 @@ FULL = {
     "segformer_b1": {**SEGFORMER_OUTPUTS, "up": "upsampling"},
     "rtformer_slim": RTFORMER_FULL,
     "rtformer_base": RTFORMER_FULL,
+    "bialignnet_df2": BIALIGNNET_OUTPUTS,
 }
 # Features of full width, where they are compared too.
 FULL_FEATURES = {
@@ -116,7 +134,10 @@ FULL_FEATURES = {
 # Inputs of the file, where they are not two.
 FULL_CASES = {"rtformer_slim": 3}
 # Options with which a network does what the official code does.
-ORIGINAL = {"sfnet_r18": {"align_corners": True}}
+ORIGINAL = {
+    "sfnet_r18": {"align_corners": True},
+    "bialignnet_df2": {"align_corners": True},
+}
 # Trainable numbers for 19 classes, without and with what training alone has.
 PARAMETERS = {
     "ddrnet_23_slim": (5_695_987, 5_734_342),
@@ -130,6 +151,7 @@ PARAMETERS = {
     "segformer_b1": (13_682_131, 13_682_131),
     "rtformer_slim": (5_365_043, 5_403_398),
     "rtformer_base": (17_765_971, 17_916_390),
+    "bialignnet_df2": (18_901_412, 18_986_762),
 }
 
 
@@ -166,7 +188,8 @@ def test_full_width(parity_dir, tmp_path, name):
 @pytest.fixture
 def half_pixel_flow(monkeypatch):
     """Feed the flow half-pixel features, as the arrays of half-pixel resizing do."""
-    monkeypatch.setattr(flow_alignment, "AlignedUpsampling", BilinearUpsampling)
+    for module in (predicted_flow, gated_flow_alignment):
+        monkeypatch.setattr(module, "AlignedUpsampling", BilinearUpsampling)
 
 
 @pytest.mark.usefixtures("half_pixel_flow")
@@ -178,6 +201,62 @@ def test_half_pixel_sfnet(parity_dir, tmp_path):
         found = peers.outputs_of(parts, arrays[f"x{case}"], SFNET_OUTPUTS)
         for output, values in found.items():
             assert_close(values, arrays[f"{output}_halfpixel{case}"])
+
+
+# === BiAlignNet: what a table of layers does not say ===
+
+
+@pytest.fixture(scope="module")
+def bialignnet_arrays(parity_dir):
+    return np.load(parity_dir / "bialignnet_df2_full.npz")
+
+
+def bialignnet(arrays, tmp_path, align_corners):
+    network = network_of("bialignnet_df2", align_corners=align_corners)
+    return peers.loaded(network, peers.full_state(arrays), 19, tmp_path)
+
+
+def bialignnet_heads(parts, x, upsampling):
+    """Return the auxiliary outputs as the official code does, by array name."""
+    found = peers.outputs_of(parts, x, BIALIGNNET_HEADS)
+    found["edge"] = 1 / (1 + np.exp(-found["edge"]))
+    for name in ("aux8_", "aux16_"):
+        small = nhwc(found[name])
+        height, width = (16 * side for side in small.shape[1:3])
+        large = upsampling(small, np.zeros((1, height, width, 1)))
+        found[name] = nchw(upsampling(large, nhwc(x)))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [0, 1])
+def test_bialignnet_heads_and_features(bialignnet_arrays, tmp_path, case):
+    arrays = bialignnet_arrays
+    parts = bialignnet(arrays, tmp_path, align_corners=True)
+    x = peers.full_input(arrays, case)
+    for output, values in bialignnet_heads(parts, x, AlignedUpsampling()).items():
+        peers.assert_points(values, arrays, f"{output}{case}")
+    features = peers.outputs_of(parts, x, BIALIGNNET_FEATURES)
+    for feature, values in features.items():
+        peers.assert_points(values, arrays, f"feat{case}.{feature}")
+    alignment = parts.network().get_layer("context_alignment")
+    flow = alignment.predicted_flow(nhwc(features["sp"]), nhwc(features["ppm"]))
+    name = f"feat{case}.spatial2Context.flow_make"
+    peers.assert_points(nchw(flow), arrays, name)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("half_pixel_flow")
+@pytest.mark.parametrize("case", [0, 1])
+def test_half_pixel_bialignnet(bialignnet_arrays, tmp_path, case):
+    arrays = bialignnet_arrays
+    parts = bialignnet(arrays, tmp_path, align_corners=False)
+    x = peers.full_input(arrays, case)
+    found = peers.outputs_of(parts, x, BIALIGNNET_OUTPUTS)
+    found |= bialignnet_heads(parts, x, BilinearUpsampling())
+    for output, values in found.items():
+        name = f"{output}_halfpixel{case}"
+        peers.assert_points(values, arrays, name, noise_of=f"{output}{case}")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -27,12 +27,10 @@ from keras_frm.graph.passes.fold_batch_norm import fold_batch_norm
 from keras_frm.graph.passes.integer_activations import integer_activations
 from keras_frm.graph.passes.primitive_layers import primitive_layers
 from keras_frm.graph.passes.separate_activations import separate_activations
-from keras_frm.graph.passes.subpixel_convolution import (
-    DepthToSpace,
-    subpixel_convolution,
-)
+from keras_frm.graph.passes.subpixel_convolution import subpixel_convolution
 from keras_frm.graph.passes.uneven_biases import uneven_biases
 from keras_frm.graph.strides import at_stride, logits_by_stride
+from keras_frm.layers import DepthToSpace
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.quantized_leaky_relu import QuantizedLeakyRelu
 from keras_frm.runtime.backends.litert import load_interpreter

@@ -23,6 +23,7 @@ from keras_frm import (
 from keras_frm.networks.registry import build_parts
 from keras_frm.optimizers.coupled_sgd import CoupledSGD
 from keras_frm.presets import PRESETS, preset
+from keras_frm.recipes import boundary_aware_loss
 
 LABELS = LabelSet("two", ("floor", "wall"), ((0, 0, 0), (9, 9, 9)), ignore_label=7)
 
@@ -62,7 +63,8 @@ def test_papers_presets():
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("ddrnet", 247), ("pidnet", 247), ("sfnet", 185)]
+    ("name", "steps"),
+    [("ddrnet", 247), ("pidnet", 247), ("sfnet", 185), ("bialignnet", 185)],
 )
 def test_presets_of_the_peers(name, steps):
     chosen = preset(f"cityscapes_{name}")
@@ -73,7 +75,7 @@ def test_presets_of_the_peers(name, steps):
     named = {*chosen.recipe.auxiliary_losses, *chosen.recipe.auxiliary_weights}
     assert named <= parts.auxiliary.keys()
     model = SegmentationModel(parts, chosen)
-    assert (model.boundary_aware_weight > 0) == (name == "pidnet")
+    assert (model.boundary_aware_weight > 0) == (name in ("pidnet", "bialignnet"))
     assert model.contrastive_weight == 0
 
 
@@ -88,6 +90,14 @@ def test_preset_of_rtformer():
     slower = ("stem_", "stage_", "compression_3")
     for weight in parts.training_graph().trainable_weights:
         assert (weight.path in backbone) == weight.path.startswith(slower)
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(None, 900), (30, 30)])
+def test_pixels_near_a_boundary_that_are_kept(kept, expected):
+    chosen = preset("cityscapes_bialignnet")
+    chosen = chosen.with_changes(ohem_kept=900, boundary_kept=kept)
+    assert boundary_aware_loss(chosen).min_kept == expected
+    assert recipe(chosen)["loss"].min_kept == 900
 
 
 @pytest.mark.parametrize("name", ["camvid_small", "cityscapes_small"])

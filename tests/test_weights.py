@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from tiny import auxiliary_model, batch, tiny_backbone, tiny_model, toy_model
 
-from keras_frm import build_model
+from keras_frm import SegmentationModel, build_model
+from keras_frm.layers import DepthToSpace
 from keras_frm.models.saving import load_network
 from keras_frm.models.weights import ClassifierLeftOut, load_weights
 
@@ -140,6 +141,33 @@ def test_auxiliary_classifiers_of_other_classes_are_left_out(tmp_path):
     hidden, classifier = other.auxiliary_layers
     np.testing.assert_array_equal(hidden.kernel, source.auxiliary_layers[0].kernel)
     assert classifier.kernel.shape[-1] == 5
+
+
+def pixel_network(num_classes):
+    """Return a network of which each position at 1/4 makes the logits of 4x4 pixels."""
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.Conv2D(6, 4, 4, name="stem")(image)
+    x = keras.layers.Conv2D(16 * num_classes, 1, name="classifier")(x)
+    network = keras.Model(image, DepthToSpace(4)(x))
+    return SegmentationModel(network, "camvid", contrastive_weight=0.0)
+
+
+@pytest.mark.parametrize("kind", ["network.keras", "network.weights.h5"])
+def test_classifier_of_several_pixels_is_left_out(kind, tmp_path):
+    source, other = pixel_network(3), pixel_network(5)
+    save = (
+        source.network.save if kind.endswith(".keras") else source.network.save_weights
+    )
+    save(tmp_path / kind)
+    before = other.network.get_layer("classifier").get_weights()
+    with pytest.warns(ClassifierLeftOut) as said:
+        load_weights(other, tmp_path / kind)
+    check_left_out(said, tmp_path / kind, 3, 5)
+    after = other.network.get_layer("classifier").get_weights()
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    stem, loaded = (x.network.get_layer("stem") for x in (source, other))
+    np.testing.assert_array_equal(loaded.kernel, stem.kernel)
 
 
 # === What does not fit ===

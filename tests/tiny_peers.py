@@ -1,5 +1,6 @@
 """The peer networks, narrow."""
 
+from keras_frm.networks.bialignnet import BiAlignNet
 from keras_frm.networks.ddrnet import DDRNet
 from keras_frm.networks.pidnet import PIDNet
 from keras_frm.networks.rtformer import RTFormer
@@ -35,5 +36,9 @@ TINY_PEERS = {
     "rtformer_base": (
         RTFormer(8, 4, 3, (True, False), context_width=8, head_width=4),
         "cityscapes_rtformer",
+    ),
+    "bialignnet_df2": (
+        BiAlignNet((8, 8, 12, 16), ((1, 1), (2, 1), (1, 1)), 8, width=8),
+        "cityscapes_bialignnet",
     ),
 }

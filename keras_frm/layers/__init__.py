@@ -4,6 +4,7 @@ from keras_frm.layers.backbones.cross_resolution_attention import (
     CrossResolutionAttention,
 )
 from keras_frm.layers.backbones.deep_stem_resnet import DeepStemResNet
+from keras_frm.layers.backbones.dfnet import DFNet
 from keras_frm.layers.backbones.dual_resolution_block import DualResolutionBlock
 from keras_frm.layers.backbones.efficientnet_lite import EfficientNetLite
 from keras_frm.layers.backbones.external_attention import ExternalAttention
@@ -19,6 +20,7 @@ from keras_frm.layers.backbones.van_block import VANBlock
 from keras_frm.layers.blocks.conv_block import ConvBlock
 from keras_frm.layers.blocks.conv_mlp import ConvMLP
 from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
+from keras_frm.layers.blocks.depth_to_space import DepthToSpace
 from keras_frm.layers.blocks.drop_path import DropPath
 from keras_frm.layers.blocks.feed_forward import ConvFeedForward
 from keras_frm.layers.blocks.layer_scale import LayerScale
@@ -37,6 +39,7 @@ from keras_frm.layers.decoders.boundary_attention import (
 )
 from keras_frm.layers.decoders.flow_alignment import FlowAlignment
 from keras_frm.layers.decoders.fpn import FPNDecoder
+from keras_frm.layers.decoders.gated_flow_alignment import GatedFlowAlignment
 from keras_frm.layers.decoders.pixel_attention import PixelAttentionFusion
 
 __all__ = [
@@ -49,8 +52,10 @@ __all__ = [
     "ConvFeedForward",
     "ConvMLP",
     "CrossResolutionAttention",
+    "DFNet",
     "DeepAggregationPyramidPooling",
     "DeepStemResNet",
+    "DepthToSpace",
     "DisentangledNonLocal",
     "DropPath",
     "DualResolutionBlock",
@@ -60,6 +65,7 @@ __all__ = [
     "FeatureRefinementModule",
     "FlowAlignment",
     "FlowWarp",
+    "GatedFlowAlignment",
     "InvertedResidual",
     "LargeKernelAttention",
     "LayerScale",

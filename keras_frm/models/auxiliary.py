@@ -11,7 +11,7 @@ from keras_frm.losses.boundary import labels_near_boundaries
 from keras_frm.losses.cross_entropy import as_labels
 from keras_frm.networks.contract import NetworkParts, parts_of
 from keras_frm.presets import Preset
-from keras_frm.recipes import auxiliary_loss, main_loss
+from keras_frm.recipes import auxiliary_loss, boundary_aware_loss
 
 
 def trained_parts(network: NetworkParts | keras.Model, preset: Preset) -> NetworkParts:
@@ -108,7 +108,7 @@ def boundary_aware_term(preset: Preset, labels, logits, boundary, sample_weight=
         preset.recipe.boundary_threshold,
         preset.labels.ignore_label,
     )
-    return main_loss(preset)(near, logits, sample_weight=sample_weight)
+    return boundary_aware_loss(preset)(near, logits, sample_weight=sample_weight)
 
 
 def _at_full_size(output, labels):

@@ -170,16 +170,24 @@ def _pairs(
 ) -> list[tuple] | None:
     """Return the weights to copy, None where they are of different networks.
 
-    Left out are weights of another number of classes, their last dimension.
+    Left out are weights of another number of classes, see `_differ_in_classes`.
     """
     shapes = [(tuple(a.shape), tuple(b.shape)) for a, b in zip(old, new, strict=False)]
     same = [a == b for a, b in shapes]
-    of_classes = [
-        found != wanted and a[-1:] == (found,) and b == (*a[:-1], wanted)
-        for a, b in shapes
-    ]
+    of_classes = [_differ_in_classes(a, b, found, wanted) for a, b in shapes]
     fits = all(s or c for s, c in zip(same, of_classes, strict=True))
     if len(old) != len(new) or not fits:
         return None
     pairs = zip(old, new, same, strict=True)
     return [(a, b) for a, b, is_same in pairs if is_same]
+
+
+def _differ_in_classes(a, b, found, wanted):
+    """Return whether two shapes differ in the classes alone, their last dimension.
+
+    It may be a multiple of them, where each position makes the logits of pixels.
+    """
+    if found == wanted or not a:
+        return False
+    pixels = a[-1] // found
+    return a[-1] == pixels * found and b == (*a[:-1], pixels * wanted)

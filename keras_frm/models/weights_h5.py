@@ -81,19 +81,22 @@ def _classes_in(path, network):
     """Return the number of classes of a file; the network's where it may fit as it is.
 
     Files have no order that would tell which weight is which, but of networks that
-    differ in the number of classes alone the shapes differ in that number alone.
+    differ in the number of classes alone the shapes differ in that number alone, or in
+    a multiple of it: of the logits of several pixels.
     """
+    classes = network.output.shape[-1]
     with h5py.File(path) as file:
         shapes = Counter(_shapes_in(file))
     own = Counter(tuple(weight.shape) for weight in network.weights)
     missing, surplus = own - shapes, shapes - own
-    last = {shape[-1] for shape in surplus if shape}
-    if len(last) != 1:
-        return network.output.shape[-1]
-    (found,) = last
-    wanted = {shape[-1] for shape in missing if shape} == {network.output.shape[-1]}
-    renamed = Counter({(*shape[:-1], found): n for shape, n in missing.items()})
-    return found if wanted and renamed == surplus else network.output.shape[-1]
+    there, here = ({shape[-1] for shape in x if shape} for x in (surplus, missing))
+    if len(there) != 1 or len(here) != 1:
+        return classes
+    (there,), (here,) = there, here
+    found = there * classes // here
+    renamed = Counter({(*shape[:-1], there): n for shape, n in missing.items()})
+    fits = here % classes == 0 and found * here == there * classes
+    return found if fits and renamed == surplus else classes
 
 
 def _shapes_in(file):
@@ -116,8 +119,14 @@ def _load(network, path, before, other_classes):
         warnings.simplefilter("ignore")  # Keras names what it leaves out
         network.load_weights(path, skip_mismatch=True)
     classes = network.output.shape[-1]
-    for weight, value in zip(network.weights, before, strict=True):
-        if np.isnan(weight.numpy()).all():
-            if weight.shape[-1] != classes:
-                raise ValueError(f"it has no weight for {weight.path}")
-            weight.assign(value)
+    left_out = [
+        (weight, value)
+        for weight, value in zip(network.weights, before, strict=True)
+        if np.isnan(weight.numpy()).all()
+    ]
+    # All of one layer, of which each position makes the logits of one pixel or several.
+    size = min(weight.shape[-1] for weight, _ in left_out)
+    for weight, value in left_out:
+        if weight.shape[-1] != size or size % classes:
+            raise ValueError(f"it has no weight for {weight.path}")
+        weight.assign(value)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import keras
 
+from keras_frm.networks.bialignnet import BIALIGNNET_DF2
 from keras_frm.networks.contract import NetworkParts
 from keras_frm.networks.ddrnet import DDRNET_23, DDRNET_23_SLIM, DDRNET_39
 from keras_frm.networks.frm import FRM, FRM_LITE0, FRM_TABLE_1
@@ -42,6 +43,7 @@ NETWORKS: dict[str, Network] = {
     "segformer_b1": SEGFORMER_B1,
     "rtformer_slim": RTFORMER_SLIM,
     "rtformer_base": RTFORMER_BASE,
+    "bialignnet_df2": BIALIGNNET_DF2,
 }
 
 

@@ -38,6 +38,8 @@ class Recipe:
         boundary_aware_weight: Weight of `loss` over again, of the pixels alone that the
             network's boundary output finds near a boundary; 0 for none.
         boundary_threshold: Probability of a boundary above which a pixel is near one.
+        boundary_kept: Pixels near a boundary that "ohem" keeps at least; None for as
+            many as of all pixels.
         contrastive_weight: Weight of the pixel-contrastive loss (the paper's lambda).
         temperature: Temperature of the pixel-contrastive loss (tau).
 
@@ -64,6 +66,7 @@ class Recipe:
     auxiliary_weights: Mapping[str, float] = field(default_factory=dict)
     boundary_aware_weight: float = 0.0
     boundary_threshold: float = 0.8
+    boundary_kept: int | None = None
     contrastive_weight: float = 1.0
     temperature: float = 0.1
 

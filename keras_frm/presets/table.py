@@ -208,6 +208,29 @@ register_preset(
 )
 register_preset(
     Preset(
+        name="cityscapes_bialignnet",
+        dataset="cityscapes",
+        labels=CITYSCAPES,
+        crop=(1024, 1024),
+        batch_size=16,
+        epochs=500,
+        colour_jitter=0.25,
+        recipe=Recipe(
+            loss="ohem",
+            ohem_threshold=0.7,
+            ohem_kept=80_000,  # 10,000 on each of eight GPUs
+            auxiliary_losses={"stride_8": "ohem", "stride_16": "ohem"},
+            auxiliary_weights={"edge": 25.0, "stride_8": 0.3, "stride_16": 0.3},
+            boundary_aware_weight=1.0,
+            boundary_kept=40_000,  # 5,000 on each
+            contrastive_weight=0.0,
+        ),
+        network="bialignnet_df2",
+        source="jojacola/BiAlignNet, scripts/train",
+    )
+)
+register_preset(
+    Preset(
         name="synthetic",
         dataset="synthetic",
         labels=CITYSCAPES,

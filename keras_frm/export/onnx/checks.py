@@ -12,10 +12,10 @@ from keras_frm.runtime.backends.onnx_runtime import load_session, session_option
 # What TensorRT 10 has, of what the export writes.
 _ALLOWED = """
 Add ArgMax AveragePool BatchNormalization Cast Clip Concat Conv ConvTranspose
-DequantizeLinear Div Elu Erf Exp GlobalAveragePool GridSample InstanceNormalization
-LayerNormalization LeakyRelu MatMul Max MaxPool Min Mul Pad QuantizeLinear Reciprocal
-ReduceMax ReduceMean ReduceSum Relu Reshape Resize Selu Sigmoid Slice Softmax Softplus
-Softsign Sqrt Sub Tanh Transpose
+DepthToSpace DequantizeLinear Div Elu Erf Exp GlobalAveragePool GridSample
+InstanceNormalization LayerNormalization LeakyRelu MatMul Max MaxPool Min Mul Pad
+QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape Resize Selu
+Sigmoid Slice Softmax Softplus Softsign Sqrt Sub Tanh Transpose
 """
 ALLOWED_OPERATIONS = frozenset(_ALLOWED.split())
 # The opset after it renamed a mode of GridSample, which older parsers then misread.

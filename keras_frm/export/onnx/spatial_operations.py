@@ -118,8 +118,17 @@ def _flow_warp(writer: GraphWriter, call: OnnxCall) -> Value:
         *("GridSample", [writer.first(x), grid], call.name),
         mode="bilinear",
         padding_mode="zeros",
-        align_corners=1,
+        align_corners=int(call.operation.align_corners),
     )
+    return Value(name, call.shape, first=True)
+
+
+@emits("DepthToSpace")
+def _depth_to_space(writer: GraphWriter, call: OnnxCall) -> Value:
+    # The node's own order of channels, DCR, is (row, column, channel) too.
+    block = call.operation.block
+    x = writer.first(call.x)
+    name = writer.node("DepthToSpace", [x], call.name, blocksize=block, mode="DCR")
     return Value(name, call.shape, first=True)
 
 

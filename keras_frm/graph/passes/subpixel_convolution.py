@@ -2,11 +2,11 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_frm.graph.convolutions import weights_of
 from keras_frm.graph.graph import Call, Graph, rebuild, unchanged
 from keras_frm.graph.passes.separate_activations import is_fusable
+from keras_frm.layers import DepthToSpace
 
 
 def subpixel_convolution(model: keras.Model) -> keras.Model:
@@ -47,41 +47,6 @@ def subpixel_convolution(model: keras.Model) -> keras.Model:
             replacements[activation] = unchanged
         replacements[layer] = _Subpixels(call, activation)
     return rebuild(model, replacements)
-
-
-@keras.saving.register_keras_serializable(package="keras_frm")
-class DepthToSpace(keras.layers.Layer):
-    """Make of each position's channels a block of pixels.
-
-    Args:
-        block: Height and width of a block.
-
-    Input: (B, H, W, block * block * C). Output: (B, block * H, block * W, C).
-
-    Example:
-    >>> x = keras.ops.reshape(keras.ops.arange(4), (1, 1, 1, 4))
-    >>> DepthToSpace(2)(x)[0, :, :, 0].numpy().tolist()
-    [[0, 1], [2, 3]]
-    """
-
-    def __init__(self, block: int, **kwargs):
-        super().__init__(**kwargs)
-        self.block = block
-
-    def build(self, input_shape):
-        self.built = True
-
-    def call(self, x):
-        return tf.nn.depth_to_space(x, self.block)
-
-    def compute_output_spec(self, x):
-        batch, height, width, channels = x.shape
-        block = self.block
-        shape = (batch, block * height, block * width, channels // block**2)
-        return keras.KerasTensor(shape, dtype=x.dtype)
-
-    def get_config(self):
-        return {**super().get_config(), "block": self.block}
 
 
 def _can_replace(layer):

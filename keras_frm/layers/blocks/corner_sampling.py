@@ -1,4 +1,4 @@
-"""Sampling with aligned corners: to another size, and along a flow.
+"""Sampling between pixels: to another size with aligned corners, and along a flow.
 
 Both are layers that a graph shows whole: dissolved, a sampling is four gathers.
 """
@@ -29,7 +29,7 @@ class AlignedUpsampling(keras.layers.Layer):
         self.built = True
 
     def call(self, x, reference):
-        return sample_bilinear(x, *_corner_grid(reference, x))
+        return sample_bilinear(x, *_even_grid(reference, x))
 
     def compute_output_shape(self, x_shape, reference_shape):
         return (*reference_shape[:3], x_shape[-1])
@@ -43,10 +43,16 @@ class AlignedUpsampling(keras.layers.Layer):
 class FlowWarp(keras.layers.Layer):
     """Sample features along a flow of the wanted size; outside they are zero.
 
+    Args:
+        align_corners: Whether -1 and 1, the ends of the samples without a flow, are the
+            centres of the features' outermost pixels; their outer edges otherwise, half
+            outside, where what does not flow is enlarged too.
+
     Input: features (B, h, w, C) and flow (B, H, W, 2): to the right and down, in pixels
     of a map of its own size over [-1, 1]. Output: (B, H, W, C).
 
-    Source: `flow_warp` of SFSegNets, `F.grid_sample(align_corners=True)`.
+    Source: `flow_warp` of SFSegNets, `F.grid_sample(align_corners=True)`, and of
+    BiAlignNet, without it.
 
     Example:
     >>> x = keras.ops.array([[[[1.0], [2.0], [4.0]]]])
@@ -55,16 +61,21 @@ class FlowWarp(keras.layers.Layer):
     [1.0, 2.0, 4.0]
     """
 
+    def __init__(self, align_corners: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.align_corners = align_corners
+
     def build(self, x_shape, flow_shape):
         self.built = True
 
     def call(self, x, flow):
         height, width = ops.shape(flow)[1:3]
-        rows, columns = _corner_grid(flow, x)  # (1, H, 1), (1, 1, W)
+        edge = 0.0 if self.align_corners else 0.5
+        rows, columns = _even_grid(flow, x, edge)  # (1, H, 1), (1, 1, W)
         flow = ops.cast(flow, rows.dtype)  # (B, H, W, 2): x, y
         # The published grid adds flow / size to coordinates in [-1, 1], which span
-        # size - 1 pixels of the map.
-        span_y, span_x = _half_span(x, rows.dtype)
+        # size - 1 pixels of the map, or size with its edges.
+        span_y, span_x = _half_span(x, rows.dtype, edge)
         rows = rows + flow[..., 1] * span_y / ops.cast(height, rows.dtype)
         columns = columns + flow[..., 0] * span_x / ops.cast(width, rows.dtype)
         return sample_bilinear(x, rows, columns)  # (B, H, W, C)
@@ -73,7 +84,7 @@ class FlowWarp(keras.layers.Layer):
         return (*flow_shape[:3], x_shape[-1])
 
     def get_config(self):
-        return super().get_config()
+        return {**super().get_config(), "align_corners": self.align_corners}
 
 
 def sample_bilinear(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -115,20 +126,25 @@ def sample_bilinear(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return total
 
 
-def _corner_grid(fine, coarse):
-    """Return where the fine pixels lie in the coarse map with corners aligned."""
+def _even_grid(fine, coarse, edge=0.0):
+    """Return where the fine pixels lie in the coarse map, evenly from end to end.
+
+    The ends are the outermost pixels' centres, or `edge` of a pixel beyond.
+    """
     dtype = keras.backend.result_type(fine.dtype, "float32")
     height, width = ops.shape(fine)[1:3]
-    span_y, span_x = _half_span(coarse, dtype)
+    span_y, span_x = _half_span(coarse, dtype, edge)
     rows = ops.arange(height, dtype=dtype) * _per_step(2 * span_y, height, dtype)
     columns = ops.arange(width, dtype=dtype) * _per_step(2 * span_x, width, dtype)
+    rows, columns = rows - edge, columns - edge
     return ops.reshape(rows, (1, -1, 1)), ops.reshape(columns, (1, 1, -1))
 
 
-def _half_span(x, dtype):
-    """Return half the pixels between the corners: (h - 1) / 2, (w - 1) / 2."""
+def _half_span(x, dtype, edge=0.0):
+    """Return half the pixels between the ends: (h - 1) / 2 + edge, likewise of w."""
     height, width = ops.shape(x)[1:3]
-    return ops.cast(height - 1, dtype) / 2, ops.cast(width - 1, dtype) / 2
+    spans = (ops.cast(side - 1, dtype) / 2 + edge for side in (height, width))
+    return tuple(spans)
 
 
 def _per_step(span, steps, dtype):

@@ -1,14 +1,13 @@
 """Flow alignment: upsampling that follows a predicted field of offsets."""
 
 import keras
-from keras import ops
 
-from keras_frm.layers.blocks.corner_sampling import AlignedUpsampling, FlowWarp
-from keras_frm.layers.composite import CompositeLayer
+from keras_frm.layers.blocks.corner_sampling import FlowWarp
+from keras_frm.layers.decoders.predicted_flow import PredictedFlow
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
-class FlowAlignment(CompositeLayer):
+class FlowAlignment(PredictedFlow):
     """Upsample deep features along offsets predicted from both levels.
 
     Corners are aligned, as in the published module, in the upsampling that feeds the
@@ -30,31 +29,15 @@ class FlowAlignment(CompositeLayer):
     """
 
     def __init__(self, filters: int, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        shared = {"use_bias": False, "dtype": self.dtype_policy}
-        self.cut_fine = keras.layers.Conv2D(filters, 1, name="cut_fine", **shared)
-        self.cut_coarse = keras.layers.Conv2D(filters, 1, name="cut_coarse", **shared)
-        self.flow = keras.layers.Conv2D(2, 3, padding="same", name="flow", **shared)
-        dtype = self.dtype_policy
-        self.upsampling = AlignedUpsampling(name="upsampling", dtype=dtype)
-        self.warp = FlowWarp(name="warp", dtype=dtype)
+        super().__init__(filters, **kwargs)
+        self.warp = FlowWarp(name="warp", dtype=self.dtype_policy)
 
     def build(self, fine_shape, coarse_shape):
-        self.cut_fine.build(fine_shape)
-        self.cut_coarse.build(coarse_shape)
-        self.flow.build((*fine_shape[:-1], 2 * self.filters))
-        self.upsampling.build((*coarse_shape[:-1], self.filters), fine_shape)
+        super().build(fine_shape, coarse_shape)
         self.warp.build(coarse_shape, (*fine_shape[:-1], 2))
-        self.built = True
 
     def call(self, fine, coarse):
-        cut = self.upsampling(self.cut_coarse(coarse), fine)  # (B, H, W, filters)
-        cuts = ops.concatenate([cut, self.cut_fine(fine)], axis=-1)
-        return self.warp(coarse, self.flow(cuts))  # (B, H, W, C)
+        return self.warp(coarse, self.predicted_flow(fine, coarse))  # (B, H, W, C)
 
     def compute_output_shape(self, fine_shape, coarse_shape):
         return (*fine_shape[:-1], coarse_shape[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters}

@@ -1,7 +1,7 @@
 """Where the tensors of an official checkpoint belong in a network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keras_frm.networks.checkpoints.modules import Names
 
@@ -18,9 +18,13 @@ class KeyMap:
         classifiers: Layers whose last dimension is the number of classes; the first
             one makes the network's logits.
         unused: Starts of the names of what files have and no network uses.
+        pixel_shuffles: Layers whose channels become blocks of pixels -> height and
+            width of a block. Official ones are in the order (channel, row, column),
+            those of `DepthToSpace` in (row, column, channel).
     """
 
     layers: Mapping[str, Names]
     auxiliary: tuple[str, ...]
     classifiers: tuple[str, ...]
     unused: tuple[str, ...] = ()
+    pixel_shuffles: Mapping[str, int] = field(default_factory=dict)

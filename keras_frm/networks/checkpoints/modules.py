@@ -10,8 +10,10 @@ from keras_frm.layers import (
     ConvBlock,
     DeepAggregationPyramidPooling,
     DeepStemResNet,
+    DFNet,
     DualResolutionBlock,
     FPNDecoder,
+    GatedFlowAlignment,
     LightBoundaryAttentionFusion,
     MixTransformer,
     ParallelAggregationPyramidPooling,
@@ -115,6 +117,15 @@ def _deep_stem_resnet(layer, names):
         yield from _residual_stage(blocks, f"{stage}{index}")
 
 
+def _dfnet(layer, stage):
+    for block, index in zip(layer.stem, (0, 3), strict=True):
+        names = (f"{stage}1.{index}", f"{stage}1.{index + 1}")
+        yield from _conv_block(block, names)
+    for index, blocks in enumerate(layer.stages):
+        name = f"{stage}{index // 2 + 2}_{index % 2 + 1}"
+        yield from _residual_stage(blocks, name)
+
+
 def _pyramid_pooling(layer, name):
     for index, branch in enumerate(layer.branches):
         prefix = f"{name}.stages.{index}"
@@ -136,6 +147,11 @@ def _flow_alignment(layer, name):
     yield from conv_targets(f"{name}.down_l", layer.cut_fine)
     yield from conv_targets(f"{name}.down_h", layer.cut_coarse)
     yield from conv_targets(f"{name}.flow_make", layer.flow)
+
+
+def _gated_flow_alignment(layer, name):
+    yield from _flow_alignment(layer, name)
+    yield from conv_targets(f"{name}.gate.gate.0", layer.gate)
 
 
 def _mix_transformer(layer, prefix):
@@ -212,7 +228,9 @@ _COMPOSITES = {
     DeepAggregationPyramidPooling: _dappm,
     DeepStemResNet: _deep_stem_resnet,
     DualResolutionBlock: _dual_resolution_block,
+    DFNet: _dfnet,
     FPNDecoder: _fpn_decoder,
+    GatedFlowAlignment: _gated_flow_alignment,
     LightBoundaryAttentionFusion: _light_bag,
     MixTransformer: _mix_transformer,
     ParallelAggregationPyramidPooling: _pappm,

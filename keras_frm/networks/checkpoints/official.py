@@ -1,11 +1,14 @@
 """Official checkpoints of whole networks."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 
+from keras_frm.networks.checkpoints.bialignnet import BIALIGNNET, BIALIGNNET_TRUNK
 from keras_frm.networks.checkpoints.ddrnet import DDRNET
 from keras_frm.networks.checkpoints.key_map import KeyMap
 from keras_frm.networks.checkpoints.modules import layer_targets
@@ -25,6 +28,7 @@ KEY_MAPS: dict[str, KeyMap] = {
     "sfnet": SFNET,
     "segformer": SEGFORMER,
     "rtformer": RTFORMER,
+    "bialignnet": BIALIGNNET,
 }
 
 # Name of a network's graph -> where ImageNet's checkpoints of its backbone belong; what
@@ -32,6 +36,7 @@ KEY_MAPS: dict[str, KeyMap] = {
 _TRUNK_KEY_MAPS: dict[str, KeyMap] = {
     "sfnet": SFNET_TRUNK,
     "segformer": SEGFORMER_TRUNK,
+    "bialignnet": BIALIGNNET_TRUNK,
 }
 
 # End of the names of files that Paddle wrote; the others are PyTorch's.
@@ -82,7 +87,7 @@ def load_official_weights(parts: NetworkParts, path: str | os.PathLike) -> int:
         if layer.name in keys.classifiers and found not in (None, parts.num_classes):
             left_out.append(f"{names}.")
         else:
-            targets |= layer_targets(layer, names)
+            targets |= _targets_of(layer, keys)
     targets, state = _without_one_sided_heads(targets, state, keys)
     state = {k: v for k, v in state.items() if not k.startswith(tuple(left_out))}
     assign_state(targets, state, path, f"network '{parts.name}'")
@@ -108,12 +113,23 @@ def _key_map_of(state: Mapping[str, np.ndarray], name: str) -> KeyMap:
     return KEY_MAPS[name]
 
 
+def _targets_of(layer: keras.Layer, keys: KeyMap) -> dict[str, Target]:
+    """Return names and targets of all weights of a layer."""
+    block = keys.pixel_shuffles.get(layer.name, 1)
+    return {
+        key: dataclasses.replace(target, block=block)
+        for key, target in layer_targets(layer, keys.layers[layer.name])
+    }
+
+
 def _classes_of(state: Mapping[str, np.ndarray], keys: KeyMap) -> int | None:
     """Return the channels of the logits, None where the file has none."""
     if not keys.classifiers:
         return None
-    weight = state.get(f"{keys.layers[keys.classifiers[0]]}.weight")
-    return None if weight is None else weight.shape[0]
+    classifier = keys.classifiers[0]
+    weight = state.get(f"{keys.layers[classifier]}.weight")
+    block = keys.pixel_shuffles.get(classifier, 1)
+    return None if weight is None else weight.shape[0] // block**2
 
 
 def _without_one_sided_heads(

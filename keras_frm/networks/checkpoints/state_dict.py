@@ -19,10 +19,13 @@ class Target:
     Args:
         variable: The variable.
         depthwise: Whether it is the kernel of a depthwise convolution.
+        block: Height and width of the block of pixels that the output channels become;
+            see `KeyMap.pixel_shuffles`.
     """
 
     variable: keras.Variable
     depthwise: bool = False
+    block: int = 1
 
     @property
     def torch_shape(self) -> tuple[int, ...]:
@@ -38,6 +41,10 @@ class Target:
     def assign(self, array: np.ndarray) -> None:
         """Set the variable to a tensor in PyTorch's layout."""
         array = array.astype(np.float32).reshape(self.torch_shape)
+        if self.block > 1:
+            # (channel, row and column, ...) -> (row and column, channel, ...)
+            pixels = array.reshape(-1, self.block**2, *array.shape[1:])
+            array = pixels.swapaxes(0, 1).reshape(self.torch_shape)
         if array.ndim == 4:
             # (C, 1, h, w) -> (h, w, C, 1) or (O, I, h, w) -> (h, w, I, O)
             array = array.transpose((2, 3, 0, 1) if self.depthwise else (2, 3, 1, 0))
