@@ -5,18 +5,16 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
-    AlignedUpsampling,
-    BilinearUpsampling,
     ConvBlock,
     DepthToSpace,
     DFNet,
     GatedFlowAlignment,
     PyramidPooling,
 )
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.stems import normalized_image
 
 _STRIDE = 8
 _DROPOUT = 0.1
@@ -73,9 +71,7 @@ class BiAlignNet:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         stages = DFNet(self.widths, self.depths, name="backbone", dtype=dtype)(x)
         context = PyramidPooling(
             self.width, align_corners=self.align_corners, name="context", dtype=dtype
@@ -88,10 +84,9 @@ class BiAlignNet:
         x = ops.concatenate([context, detail], axis=-1)  # (B, H / 8, W / 8, 2 width)
         logits, features = _pixel_head(x, num_classes, 2 * self.width, "head", dtype)
         edge, _ = _pixel_head(detail, 1, self.spatial_width, "auxiliary_edge", dtype)
-        upsampling = AlignedUpsampling if self.align_corners else BilinearUpsampling
         return NetworkParts(
             image,
-            upsampling(dtype="float32", name="upsampling")(logits, image),
+            at_image_size(logits, image, self.align_corners),
             features,
             auxiliary={
                 "edge": edge,

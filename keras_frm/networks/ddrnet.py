@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import keras
 from keras import ops
 
-from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     BilinearUpsampling,
     ConvBlock,
@@ -13,10 +11,9 @@ from keras_frm.layers import (
     ResidualBlock,
     ResidualStage,
 )
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts, weighted_layers
-from keras_frm.networks.heads import preactivation_head
-from keras_frm.networks.stems import residual_stem
+from keras_frm.networks.heads import at_image_size, preactivation_head
+from keras_frm.networks.stems import normalized_image, residual_stem
 
 
 @dataclass(frozen=True)
@@ -66,9 +63,7 @@ class DDRNet:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         # (B, H / 8, W / 8, 2 width)
         low = residual_stem(x, self.width, self.depths[:2], dtype)
         high = low
@@ -105,10 +100,9 @@ class DDRNet:
         logits, features = preactivation_head(
             x, num_classes, self.head_width, "head", dtype
         )
-        upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
         return NetworkParts(
             image,
-            upsampling(logits, image),
+            at_image_size(logits, image),
             features,
             auxiliary={"high": auxiliary},
             groups={

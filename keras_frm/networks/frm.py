@@ -7,7 +7,6 @@ import keras
 from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     VAN,
-    BilinearUpsampling,
     ConvBlock,
     DeepAggregationPyramidPooling,
     FeatureRefinementModule,
@@ -24,6 +23,7 @@ from keras_frm.layers.backbones.mix_transformer import MIT_VARIANTS
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.networks.backbone import check_stages, imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.heads import at_image_size
 
 # Name -> class with such a variant.
 BACKBONES = {
@@ -100,7 +100,6 @@ class FRMNetwork:
         classifier = keras.layers.Conv2D(
             num_classes, 1, dtype="float32", name="classifier"
         )
-        upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
 
         image = x = keras.Input(input_shape, name="image")  # (B, H, W, 3)
         if isinstance(backbone, (VAN, MixTransformer)):
@@ -111,7 +110,7 @@ class FRMNetwork:
         refined = self._context(stages, dtype)  # (B, H / 32, W / 32, width)
         features = decoder([*stages[:3], refined])  # (B, H / 4, W / 4, width)
         logits = classifier(features)  # (B, H / 4, W / 4, num_classes)
-        logits = upsampling(logits, image)  # (B, H, W, num_classes)
+        logits = at_image_size(logits, image)  # (B, H, W, num_classes)
         return NetworkParts(
             image,
             logits,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_frm.layers import ConvBlock
+from keras_frm.layers import AlignedUpsampling, BilinearUpsampling, ConvBlock
 from keras_frm.layers.blocks.normalization import batch_norm
 
 
@@ -47,3 +47,24 @@ def preactivation_head(
         name="classifier" if name == "head" else f"{name}_classifier",
     )
     return classifier(features), features
+
+
+def at_image_size(
+    logits: keras.KerasTensor, image: keras.KerasTensor, align_corners: bool = False
+) -> keras.KerasTensor:
+    """Resize logits to their image, the last step of most networks.
+
+    Args:
+        logits: (B, h, w, num_classes).
+        image: (B, H, W, 3).
+        align_corners: Whether corners are aligned; half-pixel otherwise.
+
+    Returns:
+        (B, H, W, num_classes), float32.
+
+    Example:
+    >>> at_image_size(keras.Input((4, 4, 2)), keras.Input((32, 32, 3))).shape
+    (None, 32, 32, 2)
+    """
+    upsampling = AlignedUpsampling if align_corners else BilinearUpsampling
+    return upsampling(dtype="float32", name="upsampling")(logits, image)

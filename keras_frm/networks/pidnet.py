@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import keras
 from keras import ops
 
-from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     BilinearUpsampling,
     BoundaryAttentionFusion,
@@ -17,10 +15,9 @@ from keras_frm.layers import (
     ResidualBlock,
     ResidualStage,
 )
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts, weighted_layers
-from keras_frm.networks.heads import preactivation_head
-from keras_frm.networks.stems import residual_stem
+from keras_frm.networks.heads import at_image_size, preactivation_head
+from keras_frm.networks.stems import normalized_image, residual_stem
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,7 @@ class PIDNet:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         x = ops.relu(residual_stem(x, self.width, (self.depth, self.depth), dtype))
         branches = self._stage((x, x, x), 3, dtype)
         logits_p, _ = preactivation_head(
@@ -92,10 +87,9 @@ class PIDNet:
         logits, features = preactivation_head(
             x, num_classes, self.head_width, "head", dtype
         )
-        upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
         return NetworkParts(
             image,
-            upsampling(logits, image),
+            at_image_size(logits, image),
             features,
             auxiliary={"p": logits_p, "d": logit_d},
             groups={

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import keras
 from keras import ops
 
-from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
     BilinearUpsampling,
     ConvBlock,
@@ -13,10 +11,9 @@ from keras_frm.layers import (
     DualResolutionBlock,
     ResidualStage,
 )
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts, weighted_layers
-from keras_frm.networks.heads import preactivation_head
-from keras_frm.networks.stems import residual_stem
+from keras_frm.networks.heads import at_image_size, preactivation_head
+from keras_frm.networks.stems import normalized_image, residual_stem
 
 # Weight of the old average in a BatchNorm's statistics: a momentum of 0.1 is that in
 # Paddle, and that of the new batch in PyTorch.
@@ -71,9 +68,7 @@ class RTFormer:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         x = residual_stem(x, self.width, (2, 2), dtype, _MOMENTUM)
         high, low = self._split(x, dtype)
         auxiliary, _ = preactivation_head(
@@ -94,10 +89,9 @@ class RTFormer:
         logits, features = preactivation_head(
             x, num_classes, 2 * self.head_width, "head", dtype, _MOMENTUM
         )
-        upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
         return NetworkParts(
             image,
-            upsampling(logits, image),
+            at_image_size(logits, image),
             features,
             auxiliary={"high": auxiliary},
             groups={

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_frm.backend import require_channels_last
-from keras_frm.layers import AllMLPDecoder, BilinearUpsampling, MixTransformer
+from keras_frm.layers import AllMLPDecoder, MixTransformer
 from keras_frm.layers.backbones.mix_transformer import MIT_VARIANTS
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.stems import normalized_image
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class SegFormer:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         stages = MixTransformer(
             self.widths,
             self.heads,
@@ -77,10 +75,9 @@ class SegFormer:
             num_classes, 1, dtype="float32", name="classifier"
         )
         logits = classifier(features)  # (B, H / 4, W / 4, num_classes)
-        upsampling = BilinearUpsampling(dtype="float32", name="upsampling")
         return NetworkParts(
             image,
-            upsampling(logits, image),
+            at_image_size(logits, image),
             features,
             groups={"backbone": ("backbone",), "head": ("decoder", "classifier")},
             stride=4,

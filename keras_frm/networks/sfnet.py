@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_frm.backend import require_channels_last
 from keras_frm.layers import (
-    AlignedUpsampling,
-    BilinearUpsampling,
     ConvBlock,
     DeepStemResNet,
     FPNDecoder,
     PyramidPooling,
 )
-from keras_frm.networks.backbone import imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
+from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.stems import normalized_image
 
 _DROPOUT = 0.1
 
@@ -62,9 +60,7 @@ class SFNet:
         dtype=None,
     ) -> NetworkParts:
         """Return the network's parts: RGB in [0, 255] to logits at the image's size."""
-        require_channels_last()
-        image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
-        x = imagenet_normalization(dtype=dtype)(image)
+        image, x = normalized_image(input_shape, dtype)
         stages = DeepStemResNet(
             self.widths, stem_widths=self.stem_widths, name="backbone", dtype=dtype
         )(x)
@@ -84,10 +80,9 @@ class SFNet:
             dtype=dtype,
         )([*stages[:3], context])  # (B, H / 4, W / 4, decoder_width)
         logits = _classifier(num_classes, "classifier")(features)
-        upsampling = AlignedUpsampling if self.align_corners else BilinearUpsampling
         return NetworkParts(
             image,
-            upsampling(dtype="float32", name="upsampling")(logits, image),
+            at_image_size(logits, image, self.align_corners),
             features,
             auxiliary={
                 f"level_{level}": self._auxiliary_head(

@@ -1,9 +1,33 @@
-"""First stages of several networks, down to 1/8."""
+"""How several networks begin: the normalised image, and first stages down to 1/8."""
 
 import keras
 from keras import ops
 
+from keras_frm.backend import require_channels_last
 from keras_frm.layers import ConvBlock, ResidualStage
+from keras_frm.networks.backbone import imagenet_normalization
+
+
+def normalized_image(
+    input_shape: tuple[int | None, int | None, int], dtype
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return a network's image, and the image by ImageNet's mean and deviation.
+
+    Args:
+        input_shape: Height, width and 3; None where unknown.
+        dtype: Dtype policy.
+
+    Returns:
+        The input, RGB in [0, 255], and what the network computes from: (B, H, W, 3).
+
+    Example:
+    >>> image, x = normalized_image((None, None, 3), None)
+    >>> image.name, x.shape
+    ('image', (None, None, None, 3))
+    """
+    require_channels_last()
+    image = keras.Input(input_shape, name="image")  # (B, H, W, 3)
+    return image, imagenet_normalization(dtype=dtype)(image)
 
 
 def residual_stem(
