@@ -1,13 +1,14 @@
 """Official names of DDRNet's layers (ydhongHIT/DDRNet)."""
 
-from keras_frm.networks.checkpoints.key_map import KeyMap
+from keras_frm.networks.checkpoints.key_map import (
+    RESIDUAL_STEM,
+    KeyMap,
+    preactivation_head_names,
+)
 
 DDRNET = KeyMap(
     layers={
-        "stem_1": ("conv1.0", "conv1.1"),
-        "stem_2": ("conv1.3", "conv1.4"),
-        "stage_1": "layer1",
-        "stage_2": "layer2",
+        **RESIDUAL_STEM,
         # Stage 3 of DDRNet-23 and -23-slim,
         "stage_3": "layer3",
         "stage_3_high": "layer3_",
@@ -30,12 +31,8 @@ DDRNET = KeyMap(
         "stage_5": "layer5.0",
         "stage_5_high": "layer5_.0",
         "context": "spp",
-        "head_norm": "final_layer.bn1",
-        "head_conv": ("final_layer.conv1", "final_layer.bn2"),
-        "classifier": "final_layer.conv2",
-        "auxiliary_norm": "seghead_extra.bn1",
-        "auxiliary_conv": ("seghead_extra.conv1", "seghead_extra.bn2"),
-        "auxiliary_classifier": "seghead_extra.conv2",
+        **preactivation_head_names("head", "final_layer"),
+        **preactivation_head_names("auxiliary", "seghead_extra"),
     },
     auxiliary=("seghead_extra.",),
     classifiers=("classifier", "auxiliary_classifier"),

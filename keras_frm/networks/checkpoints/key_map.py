@@ -28,3 +28,31 @@ class KeyMap:
     classifiers: tuple[str, ...]
     unused: tuple[str, ...] = ()
     pixel_shuffles: Mapping[str, int] = field(default_factory=dict)
+
+
+# The beginning that DDRNet, PIDNet and RTFormer share, see `stems.residual_stem`.
+RESIDUAL_STEM: Mapping[str, Names] = {
+    "stem_1": ("conv1.0", "conv1.1"),
+    "stem_2": ("conv1.3", "conv1.4"),
+    "stage_1": "layer1",
+    "stage_2": "layer2",
+}
+
+
+def preactivation_head_names(head: str, module: str) -> dict[str, Names]:
+    """Return the layers of a `heads.preactivation_head` by their official names.
+
+    Args:
+        head: Prefix of the layers' names.
+        module: Official name of the head.
+
+    Example:
+    >>> preactivation_head_names("head", "final_layer")["classifier"]
+    'final_layer.conv2'
+    """
+    classifier = "classifier" if head == "head" else f"{head}_classifier"
+    return {
+        f"{head}_norm": f"{module}.bn1",
+        f"{head}_conv": (f"{module}.conv1", f"{module}.bn2"),
+        classifier: f"{module}.conv2",
+    }

@@ -1,13 +1,14 @@
 """Official names of PIDNet's layers (XuJiacong/PIDNet)."""
 
-from keras_frm.networks.checkpoints.key_map import KeyMap
+from keras_frm.networks.checkpoints.key_map import (
+    RESIDUAL_STEM,
+    KeyMap,
+    preactivation_head_names,
+)
 
 PIDNET = KeyMap(
     layers={
-        "stem_1": ("conv1.0", "conv1.1"),
-        "stem_2": ("conv1.3", "conv1.4"),
-        "stage_1": "layer1",
-        "stage_2": "layer2",
+        **RESIDUAL_STEM,
         "stage_3": "layer3",
         "stage_3_detail": "layer3_",
         "compression_3": ("compression3.0", "compression3.1"),
@@ -30,15 +31,9 @@ PIDNET = KeyMap(
         "stage_5_boundary": "layer5_d.0",
         "context": "spp",
         "fusion": "dfm",
-        "head_norm": "final_layer.bn1",
-        "head_conv": ("final_layer.conv1", "final_layer.bn2"),
-        "classifier": "final_layer.conv2",
-        "auxiliary_p_norm": "seghead_p.bn1",
-        "auxiliary_p_conv": ("seghead_p.conv1", "seghead_p.bn2"),
-        "auxiliary_p_classifier": "seghead_p.conv2",
-        "auxiliary_d_norm": "seghead_d.bn1",
-        "auxiliary_d_conv": ("seghead_d.conv1", "seghead_d.bn2"),
-        "auxiliary_d_classifier": "seghead_d.conv2",
+        **preactivation_head_names("head", "final_layer"),
+        **preactivation_head_names("auxiliary_p", "seghead_p"),
+        **preactivation_head_names("auxiliary_d", "seghead_d"),
     },
     auxiliary=("seghead_p.", "seghead_d."),
     classifiers=("classifier", "auxiliary_p_classifier"),
