@@ -8,8 +8,8 @@
 # arguments to go on after a stop.
 #
 # Hardware: two cores of an AMD EPYC without AVX-512, 1.8 hours.
-# Result: from cityscapes256 59.7 % mIoU on test, 68.5 % on val; with keras-frm quantize after it
-# (--size 360 480, 5 epochs) 60.3 % on test.
+# Result: from cityscapes256 59.7 % mIoU on test, 68.5 % on val. Eight epochs of whole images after
+# it made 61.0 %, and keras-frm quantize 61.3 % (results/trainings/README.md has the commands).
 set -eu
 data=$1 weights=$2 run=$3
 shift 3
