@@ -52,7 +52,7 @@ class PIDNet:
 
     Example:
     >>> parts = PIDNet(width=8, context_width=8, head_width=8).build(19)
-    >>> tuple(parts.network()(keras.ops.ones((1, 45, 64, 3))).shape)
+    >>> tuple(parts.network()(ops.ones((1, 45, 64, 3))).shape)
     (1, 45, 64, 19)
     """
 

@@ -48,7 +48,7 @@ class RTFormer:
 
     Example:
     >>> parts = RTFormer(width=8, grid=2, context_width=8, head_width=8).build(19)
-    >>> tuple(parts.network()(keras.ops.ones((1, 45, 64, 3))).shape)
+    >>> tuple(parts.network()(ops.ones((1, 45, 64, 3))).shape)
     (1, 45, 64, 19)
     """
 
