@@ -81,7 +81,8 @@ _PUBLIC = {
     "build_engine": "keras_frm.runtime.tensorrt.build",
 }
 
-# Modules whose classes a saved model may name: importing them registers these.
+# Modules whose classes a saved model may name: importing them registers these. Those
+# of exports and of training for int8 compute with TensorFlow only.
 _SERIALIZABLE = (
     "keras_frm.layers",
     "keras_frm.layers.blocks.padding",
@@ -90,6 +91,9 @@ _SERIALIZABLE = (
     "keras_frm.optimizers.adamw",
     "keras_frm.optimizers.coupled_sgd",
     "keras_frm.optimizers.poly_decay",
+    "keras_frm.models.segmentation_model",
+)
+_SERIALIZABLE_IN_TENSORFLOW = (
     "keras_frm.graph.passes.integer_layer_norm",
     "keras_frm.graph.passes.subpixel_convolution",
     "keras_frm.quantization.layers",
@@ -160,7 +164,10 @@ def missing_module_message(error: ImportError) -> str | None:
 
 def register_classes() -> None:
     """Make the classes of saved models known to Keras, so that it can load them."""
-    for module in _SERIALIZABLE:
+    from keras_frm.backend import is_tensorflow
+
+    of_backend = _SERIALIZABLE_IN_TENSORFLOW if is_tensorflow() else ()
+    for module in (*_SERIALIZABLE, *of_backend):
         importlib.import_module(module)
 
 
