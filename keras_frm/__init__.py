@@ -81,8 +81,7 @@ _PUBLIC = {
     "build_engine": "keras_frm.runtime.tensorrt.build",
 }
 
-# Modules whose classes a saved model may name: importing them registers these. Those
-# of exports and of training for int8 compute with TensorFlow only.
+# Modules whose classes a saved model may name: importing them registers these.
 _SERIALIZABLE = (
     "keras_frm.layers",
     "keras_frm.layers.blocks.padding",
@@ -91,15 +90,17 @@ _SERIALIZABLE = (
     "keras_frm.optimizers.adamw",
     "keras_frm.optimizers.coupled_sgd",
     "keras_frm.optimizers.poly_decay",
-    "keras_frm.models.segmentation_model",
 )
-_SERIALIZABLE_IN_TENSORFLOW = (
-    "keras_frm.graph.passes.integer_layer_norm",
-    "keras_frm.graph.passes.subpixel_convolution",
-    "keras_frm.quantization.layers",
-    "keras_frm.models.quantized_model",
-    "keras_frm.export.head",
-)
+_SERIALIZABLE_OF_BACKEND = {
+    "tensorflow": (
+        "keras_frm.graph.passes.integer_layer_norm",
+        "keras_frm.graph.passes.subpixel_convolution",
+        "keras_frm.quantization.layers",
+        "keras_frm.models.quantized_model",
+        "keras_frm.export.head",
+    ),
+    "jax": ("keras_frm.models.segmentation_model",),
+}
 
 # What the extra "train" brings, for the one line said when it is missing.
 _TRAIN_MODULES = {
@@ -175,9 +176,9 @@ def missing_module_message(error: ImportError, what: str = "keras_frm") -> str |
 
 def register_classes() -> None:
     """Make the classes of saved models known to Keras, so that it can load them."""
-    from keras_frm.backend import is_tensorflow
+    import keras
 
-    of_backend = _SERIALIZABLE_IN_TENSORFLOW if is_tensorflow() else ()
+    of_backend = _SERIALIZABLE_OF_BACKEND.get(keras.backend.backend(), ())
     for module in (*_SERIALIZABLE, *of_backend):
         importlib.import_module(module)
 
