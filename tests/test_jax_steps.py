@@ -174,6 +174,19 @@ def test_bad_step_changes_nothing_but_the_count(bad):
     assert all(np.isfinite(value).all() for value in state_of(model).values())
 
 
+def test_infinite_loss_leaves_the_step_out():
+    images, labels = batch()
+    model = toy_model(contrastive_weight=0.0)
+    model.compile(
+        CoupledSGD(0.1), lambda labels, logits: keras.ops.mean(logits) + np.inf
+    )
+    before = weights_of(model)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert (logs["skipped_steps"], logs["loss"]) == (1, 0)
+    for path, value in weights_of(model).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
 def test_bad_step_leaves_batch_norms():
     images, labels = batch(size=(32, 32))
     model = tiny_model(num_classes=3, contrastive_weight=0.0)
@@ -209,17 +222,15 @@ def test_wrong_images_end_the_training_with_the_weights_it_began_with():
 # === Weights of classes and samples ===
 
 
-def test_class_weight_of_fit_equals_class_weights_of_the_loss():
+@pytest.mark.parametrize("kind", [Batches, from_grain])
+def test_class_weight_of_fit_equals_class_weights_of_the_loss(kind):
     images, labels = batch(4)
-    weights = np.array([1, 0.5, 2, 0.25], "float32")
+    arrays = images, labels, np.array([1, 0.5, 2, 0.25], "float32")
     model, by_loss = pair()
-    options = {"batch_size": 2, "shuffle": False, "verbose": 0}
     model.compile(keras.optimizers.SGD(0.1))
-    model.fit(
-        *(images, labels), sample_weight=weights, class_weight={0: 3.0}, **options
-    )
+    model.fit(kind(*arrays), class_weight={0: 3.0}, shuffle=False, verbose=0)
     by_loss.compile(keras.optimizers.SGD(0.1), CrossEntropy(class_weights=[3, 1, 1]))
-    by_loss.fit(images, labels, sample_weight=weights, **options)
+    by_loss.fit(kind(*arrays), shuffle=False, verbose=0)
     assert_same_weights(model, by_loss)
 
 

@@ -41,6 +41,7 @@ class SegmentationModel(CheckedStepModel):
     Made and compiled in the scope of a `tf.distribute` strategy, it trains on the
     global batch: labelled pixels and BatchNorm statistics are those of all replicas;
     contrastive anchors are compared within each replica, and their losses averaged.
+    Under JAX and `keras.distribution`, all devices compute the global batch as one.
 
     Steps that are not finite are left out, see `CheckedStepModel`.
 
