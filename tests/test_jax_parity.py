@@ -63,7 +63,6 @@ def made(given, folder):
         },
         capture_output=True,
         text=True,
-        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

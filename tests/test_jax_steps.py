@@ -382,7 +382,6 @@ def test_two_devices_train_as_one(tmp_path):
                 "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
             },
             check=True,
-            timeout=1800,
         )
         made.append(dict(np.load(target)))
     one, two = made
