@@ -3,8 +3,10 @@ PYTHON ?= python3
 TESTS ?= -m "not long"
 VENV := .venv
 BIN := $(VENV)/bin
+# An environment with JAX and without TensorFlow.
+JAX ?= build/jax
 
-.PHONY: demo test lint docs check-slow check-long check-package test-tensorrt clean
+.PHONY: demo test lint docs check-slow check-long check-package check-jax test-tensorrt clean
 
 demo: $(VENV)/ready
 	$(BIN)/keras-frm demo $(DEMO)
@@ -27,6 +29,21 @@ check-long: $(VENV)/ready
 
 check-package: $(VENV)/ready
 	$(BIN)/python tests/check_package.py
+
+# Compiling takes most of the time, and small steps are fast without optimisations.
+check-jax: export XLA_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+check-jax: $(VENV)/ready $(JAX)/ready
+	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_jax_steps.py keras_frm/backend/jax
+	KERAS_FRM_JAX_PYTHON=$(JAX)/bin/python $(BIN)/python -m pytest tests/test_jax_parity.py tests/test_backends.py
+
+$(JAX)/ready: pyproject.toml
+	$(PYTHON) -m venv $(JAX)
+	$(JAX)/bin/python -m pip install --quiet --upgrade pip
+	$(JAX)/bin/python -m pip install --quiet --editable '.[jax]' pytest
+	$(JAX)/bin/python -c 'import cv2' 2>/dev/null || { \
+	  $(JAX)/bin/python -m pip uninstall --quiet --yes opencv-python && \
+	  $(JAX)/bin/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }
+	touch $@
 
 # NVIDIA's wheels, 90 MB, under a licence of their own: a parser and a builder that need
 # no GPU, and the bindings of the oldest and newest version for the names in them.

@@ -90,11 +90,16 @@ _SERIALIZABLE = (
     "keras_frm.optimizers.adamw",
     "keras_frm.optimizers.coupled_sgd",
     "keras_frm.optimizers.poly_decay",
-    "keras_frm.graph.passes.integer_layer_norm",
-    "keras_frm.quantization.layers",
-    "keras_frm.models.quantized_model",
-    "keras_frm.export.head",
 )
+_SERIALIZABLE_OF_BACKEND = {
+    "tensorflow": (
+        "keras_frm.graph.passes.integer_layer_norm",
+        "keras_frm.quantization.layers",
+        "keras_frm.models.quantized_model",
+        "keras_frm.export.head",
+    ),
+    "jax": ("keras_frm.models.segmentation_model",),
+}
 
 # What the extra "train" brings, for the one line said when it is missing.
 _TRAIN_MODULES = {
@@ -109,8 +114,8 @@ _TRAIN_MODULES = {
 # What the extra "onnx" brings.
 _ONNX_MODULES = {"onnx", "onnxruntime"}
 
-# What Keras imports where it is set to another backend: its NumPy one needs JAX.
-_OTHER_BACKENDS = {"torch", "jax", "openvino"}
+# What Keras imports where it is set to a backend that the package does not train on.
+_OTHER_BACKENDS = {"torch", "openvino"}
 
 # Of the base install, for who installed without dependencies: module -> package.
 _BASE_MODULES = {"cv2": "opencv-python-headless", "typer": "typer", "rich": "rich"}
@@ -118,25 +123,36 @@ _BASE_MODULES = {"cv2": "opencv-python-headless", "typer": "typer", "rich": "ric
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 
-def missing_module_message(error: ImportError) -> str | None:
-    """Return the remedy for a failed import of a dependency, None for other causes."""
+def missing_module_message(error: ImportError, what: str = "keras_frm") -> str | None:
+    """Return the remedy for a failed import of a dependency, None for other causes.
+
+    Args:
+        error: The error.
+        what: What needs the dependency, the subject of the message.
+    """
     if isinstance(error, ModuleNotFoundError):
         module = (error.name or "").partition(".")[0]
         if module in _TRAIN_MODULES and sys.version_info < (3, 11):
             return (
-                f"keras_frm needs '{module}' for this, which needs Python 3.11; this "
+                f"{what} needs '{module}', which needs Python 3.11; this "
                 f"is {sys.version_info[0]}.{sys.version_info[1]}, on which the "
                 "package runs exported models only."
             )
         if module in _TRAIN_MODULES:
             return (
-                f"keras_frm needs '{module}' for this and it is not installed. "
+                f"{what} needs '{module}', which is not installed. "
                 "Run: pip install 'keras_frm[train]'"
             )
         if module in _ONNX_MODULES:
             return (
-                f"keras_frm needs '{module}' for this and it is not installed. "
+                f"{what} needs '{module}', which is not installed. "
                 "Run: pip install 'keras_frm[onnx]'"
+            )
+        if module == "jax":
+            return (
+                "Keras is set to another backend than TensorFlow ('jax' is not "
+                "installed). Run: pip install 'keras_frm[jax]', or set "
+                "KERAS_BACKEND=tensorflow before Keras is imported."
             )
         if module in _OTHER_BACKENDS:
             return (
@@ -159,7 +175,10 @@ def missing_module_message(error: ImportError) -> str | None:
 
 def register_classes() -> None:
     """Make the classes of saved models known to Keras, so that it can load them."""
-    for module in _SERIALIZABLE:
+    import keras
+
+    of_backend = _SERIALIZABLE_OF_BACKEND.get(keras.backend.backend(), ())
+    for module in (*_SERIALIZABLE, *of_backend):
         importlib.import_module(module)
 
 
@@ -171,7 +190,7 @@ def __getattr__(name: str):
     try:
         module = importlib.import_module(target)
     except ImportError as error:
-        message = missing_module_message(error)
+        message = missing_module_message(error, f"keras_frm.{name}")
         if message is None:
             raise
         raise ImportError(message) from error

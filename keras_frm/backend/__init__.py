@@ -63,9 +63,12 @@ def rematerialized(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         x: Its input.
 
     Raises:
-        ValueError: Keras computes with another backend than TensorFlow.
+        ValueError: Keras computes with another backend than TensorFlow and JAX.
     """
-    require_tensorflow("rematerialize=True")
-    from keras_frm.backend.tensorflow.rematerialize import rematerialized
+    if keras.backend.backend() == "jax":
+        from keras_frm.backend.jax.rematerialize import rematerialized
+    else:
+        require_tensorflow("rematerialize=True")
+        from keras_frm.backend.tensorflow.rematerialize import rematerialized
 
     return rematerialized(layer, x, training=True)

@@ -1,5 +1,9 @@
 """The replicas of a distributed training; one for backends other than TensorFlow."""
 
+import contextlib
+
+import keras
+
 from keras_frm.backend import Tensor, is_tensorflow
 
 
@@ -49,3 +53,31 @@ def num_replicas() -> int:
     from keras_frm.backend.tensorflow import replicas
 
     return replicas.num_replicas()
+
+
+def replicas_of(model: keras.Model) -> int:
+    """Return how many replicas a model trains on.
+
+    Args:
+        model: The model.
+
+    Example:
+    >>> replicas_of(keras.Model())
+    1
+    """
+    return model.distribute_strategy.num_replicas_in_sync if is_tensorflow() else 1
+
+
+def scope_of(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Return the scope in which variables get onto the devices of a model's weights.
+
+    Args:
+        model: The model.
+
+    Example:
+    >>> with scope_of(keras.Model()):
+    ...     counter = keras.Variable(0)
+    """
+    if is_tensorflow():
+        return model.distribute_strategy.scope()
+    return contextlib.nullcontext()

@@ -46,11 +46,16 @@ def built_model(
         weights: Name of weights, a file, or a run folder; None for random ones.
         network: The network.
         precision: Dtype policy.
+
+    Raises:
+        ValueError: Keras runs on another backend than TensorFlow.
     """
+    from keras_frm.backend import require_tensorflow
     from keras_frm.models.build import build_model
     from keras_frm.models.weights import ClassifierLeftOut
     from keras_frm.training.run_folder import trained_file
 
+    require_tensorflow("keras-frm train")
     if weights is not None and os.path.isdir(weights) and not find_shipped(weights):
         weights = trained_file(Path(weights))
     with warnings.catch_warnings(record=True) as said:

@@ -3,7 +3,6 @@
 import os
 import warnings
 
-from keras_frm.backend import require_tensorflow
 from keras_frm.labels import ONE_CLASS
 from keras_frm.models.segmentation_model import SegmentationModel
 from keras_frm.models.weights import load_weights
@@ -68,7 +67,6 @@ def build_model(
     >>> model.num_classes
     11
     """
-    require_tensorflow("A trainable model of keras_frm")
     chosen = preset(name)
     if num_classes is None:
         num_classes = chosen.labels.num_classes

@@ -4,34 +4,33 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
-from keras_frm.backend.tensorflow.finite_step import (
-    apply_or_restore,
-    checked_gradients,
-)
-from keras_frm.backend.tensorflow.replicas import sum_over_replicas
+from keras_frm.backend import Tensor
+from keras_frm.backend.private_hooks import schedule_of
+from keras_frm.backend.replicas import sum_over_replicas
+from keras_frm.backend.train_step import train_step_mixin
 from keras_frm.models.class_weights import class_weight_table, weighted_by_class
-from keras_frm.models.image_levels import ImageLevels
 from keras_frm.models.replicated_model import ReplicatedModel
+from keras_frm.optimizers.loss_scaling import without_loss_scaling
+from keras_frm.optimizers.poly_decay import PolyDecay
 from keras_frm.optimizers.skipped_steps import SkippedSteps
 
 
-class CheckedStepModel(ReplicatedModel):
+class CheckedStepModel(train_step_mixin(), ReplicatedModel):
     """A Keras model whose loss is a sum of terms, and whose bad steps change nothing.
 
     A step whose loss or gradients are not finite changes nothing but the count of
     `skipped_steps`, which is reset each epoch, and `skipped_in_a_row`. Images that
-    are no RGB in [0, 255] end the training after the first step, see `ImageLevels`.
+    are no RGB in [0, 255] end the training with the first step, see `ImageLevels`.
 
-    A subclass gives `trained_layers`, `num_classes`, `training_outputs` and
-    `loss_terms`, and calls `add_trackers` with the names of its terms.
+    What a step computes and shows is here; what a backend makes of it is in its
+    `TrainStep`. A subclass gives `trained_layers`, `num_classes`, `training_outputs`
+    and `loss_terms`, and calls `add_trackers` with the names of its terms.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.image_levels = ImageLevels()
         self.class_weights = None
 
     def add_trackers(self, names: list[str]) -> None:
@@ -39,7 +38,7 @@ class CheckedStepModel(ReplicatedModel):
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         self.skipped_tracker = SkippedSteps()
 
-    def training_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def training_outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Return name -> output of the forward pass of a training, with "logits"."""
         raise NotImplementedError
 
@@ -50,7 +49,7 @@ class CheckedStepModel(ReplicatedModel):
     @property
     def skipped_in_a_row(self) -> int:
         """Steps left out since the last one that was taken."""
-        return int(tf.convert_to_tensor(self.skipped_tracker.in_a_row))
+        return int(ops.convert_to_tensor(self.skipped_tracker.in_a_row))
 
     def weigh_classes(self, class_weight: Mapping[int, float] | None) -> None:
         """Weigh the pixels of the training to come by their labels.
@@ -69,32 +68,32 @@ class CheckedStepModel(ReplicatedModel):
         before = self.train_function
         super().make_train_function(force)
         if self.train_function is not before:
-            self.train_function = self.image_levels.checked(self.train_function)
+            self.train_function = self.watched(self.train_function)
 
-    def train_step(self, data):
+    @property
+    def plain_optimizer(self) -> keras.Optimizer | None:
+        """The optimizer, without the loss scaling around it."""
+        return without_loss_scaling(getattr(self, "optimizer", None))
+
+    def moved_weights(self) -> list[keras.Variable]:
+        """Return what the forward pass moves and a bad step must not."""
+        return [v for part in self.trained_layers for v in part.non_trainable_weights]
+
+    def variables_beside(self) -> list[keras.Variable]:
+        """Return what a step reads or moves and Keras does not know of."""
+        schedule = schedule_of(self.plain_optimizer)
+        return schedule.variables if isinstance(schedule, PolyDecay) else []
+
+    def unpacked(self, data) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return images, labels and the weights of a batch, those of classes too."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.class_weights is not None:
             sample_weight = weighted_by_class(labels, self.class_weights, sample_weight)
-        # Moving averages follow the forward pass, before the step is known to be good.
-        moved = [v for part in self.trained_layers for v in part.non_trainable_weights]
-        before = [(variable, tf.identity(variable.value)) for variable in moved]
-        with tf.GradientTape() as tape:
-            losses, logits = self.training_losses(images, labels, sample_weight)
-            scaled_loss = self.optimizer.scale_loss(losses["loss"])
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, weights)
-        loss = self.image_levels.loss_of(images, losses["loss"])
-        taken, gradients = checked_gradients(self.optimizer, loss, gradients)
-        apply_or_restore(self.optimizer, taken, gradients, weights, before)
-
-        self.skipped_tracker.update_state(~taken)
-        self._track(images, losses, taken)
-        logs = self.compute_metrics(images, labels, logits, sample_weight)
-        return self.averaged(logs)
+        return images, labels, sample_weight
 
     def training_losses(
         self, images, labels, sample_weight=None
-    ) -> tuple[dict, tf.Tensor]:
+    ) -> tuple[dict, Tensor]:
         """Return the losses of a training step of this replica.
 
         Args:
@@ -114,7 +113,25 @@ class CheckedStepModel(ReplicatedModel):
         losses = {name: term for name, (_, term) in terms.items()}
         return {"loss": loss, **losses}, outputs["logits"]
 
-    def test_step(self, data):
+    def tracked(
+        self, images, labels, sample_weight, losses: dict, logits: Tensor, taken: Tensor
+    ) -> dict[str, Tensor]:
+        """Count a step in all metrics, and return its logs.
+
+        Args:
+            images: (B, H, W, 3).
+            labels: (B, H, W) or (B, H, W, 1) integer labels.
+            sample_weight: See `CrossEntropy`.
+            losses: See `training_losses`.
+            logits: (B, H, W, C).
+            taken: Scalar bool, whether the step was taken.
+        """
+        self.skipped_tracker.update_state(~taken)
+        self._track(images, losses, taken)
+        return self.compute_metrics(images, labels, logits, sample_weight)
+
+    def evaluated(self, data) -> dict[str, Tensor]:
+        """Count a batch of an evaluation in all metrics, and return its logs."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         logits = self(images, training=False)
         loss = self.compute_loss(images, labels, logits, sample_weight, training=False)
@@ -123,7 +140,7 @@ class CheckedStepModel(ReplicatedModel):
         logs = self.compute_metrics(images, labels, logits, sample_weight)
         for metric in (*of_training, self.skipped_tracker):
             logs.pop(metric.name, None)
-        return self.averaged(logs)
+        return logs
 
     def _track(self, images, losses, taken=True):
         """Feed the trackers of losses with the batch, unless its step was left out."""

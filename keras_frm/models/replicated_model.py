@@ -1,20 +1,20 @@
 """What Keras' `fit` needs to train on several replicas and workers."""
 
 import keras
-from keras import ops
 
-from keras_frm.backend.private_hooks import is_on_several_workers
+from keras_frm.backend.replicas import replicas_of, scope_of
 
 
 class ReplicatedModel(keras.Model):
     """A Keras model whose `fit` and `evaluate` work under `tf.distribute`.
 
-    Make and compile it in the scope of the strategy, with all its layers built. The
-    steps return `averaged` logs; a log of an epoch is its metric's over all replicas.
+    Make and compile it in the scope of the strategy, with all its layers built. A log
+    of an epoch is its metric's over all replicas. Under `keras.distribution` all
+    devices compute one batch, as one replica.
     """
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
-        with self.distribute_strategy.scope():
+        with scope_of(self):
             super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         if self.replicas == 1:
             return
@@ -44,23 +44,12 @@ class ReplicatedModel(keras.Model):
     @property
     def replicas(self) -> int:
         """Number of replicas that the model trains on."""
-        return self.distribute_strategy.num_replicas_in_sync
-
-    def averaged(self, logs: dict) -> dict:
-        """Return a step's logs in the shape that Keras averages over replicas.
-
-        Args:
-            logs: Name -> scalar tensor of this replica.
-        """
-        if not is_on_several_workers(self.distribute_strategy):
-            return logs
-        # Over workers Keras 3.15 takes the mean along the first axis, too.
-        return {name: ops.expand_dims(value, 0) for name, value in logs.items()}
+        return replicas_of(self)
 
     def make_train_function(self, force=False):
         # Variables made while tracing would make TensorFlow trace the step twice.
         if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
+            with scope_of(self):
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 

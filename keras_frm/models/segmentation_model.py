@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import keras
 
-from keras_frm.backend import require_tensorflow
+from keras_frm.backend.replicas import scope_of
 from keras_frm.layers.blocks.normalization import synchronize_batch_norms
 from keras_frm.losses import PixelContrastiveLoss
 from keras_frm.models.auxiliary import (
@@ -21,7 +21,6 @@ from keras_frm.models.checked_steps import CheckedStepModel
 from keras_frm.models.contrastive_term import contrastive_term, embedding_head
 from keras_frm.networks.contract import NetworkParts
 from keras_frm.optimizers.backbone_rate import BackboneRate
-from keras_frm.optimizers.loss_scaling import without_loss_scaling
 from keras_frm.optimizers.poly_decay import PlanLearningRate, unplanned_schedule
 from keras_frm.presets import Preset
 from keras_frm.presets import preset as preset_of
@@ -42,6 +41,7 @@ class SegmentationModel(CheckedStepModel):
     Made and compiled in the scope of a `tf.distribute` strategy, it trains on the
     global batch: labelled pixels and BatchNorm statistics are those of all replicas;
     contrastive anchors are compared within each replica, and their losses averaged.
+    Under JAX and `keras.distribution`, all devices compute the global batch as one.
 
     Steps that are not finite are left out, see `CheckedStepModel`.
 
@@ -83,7 +83,6 @@ class SegmentationModel(CheckedStepModel):
         embedding_dim: int = 256,
         **kwargs,
     ):
-        require_tensorflow("A trainable model of keras_frm")
         super().__init__(**kwargs)
         self.preset = chosen = preset_of(preset)
         self.parts = parts = trained_parts(network, chosen)
@@ -163,16 +162,15 @@ class SegmentationModel(CheckedStepModel):
         """
         if optimizer is None or loss is None or metrics is None:
             # Variables belong to the devices that the weights are on.
-            with self.distribute_strategy.scope():
+            with scope_of(self):
                 default = recipe(self.compiled_preset, num_classes=self.num_classes)
             optimizer = default["optimizer"] if optimizer is None else optimizer
             loss = default["loss"] if loss is None else loss
             metrics = default["metrics"] if metrics is None else metrics
         self.auxiliary_losses = chosen_losses(self.parts, self.preset, auxiliary_losses)
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
-        optimizer = without_loss_scaling(self.optimizer)
-        if isinstance(optimizer, BackboneRate):
-            optimizer.set_backbone(self.parts.variables_of("backbone"))
+        if isinstance(self.plain_optimizer, BackboneRate):
+            self.plain_optimizer.set_backbone(self.parts.variables_of("backbone"))
         for part in self.trained_layers:
             synchronize_batch_norms(part, self.replicas > 1)
 
@@ -209,6 +207,13 @@ class SegmentationModel(CheckedStepModel):
             given = call.arguments.get("callbacks") or []
             call.arguments["callbacks"] = [plan, *given]
         return super().fit(*call.args, **call.kwargs)
+
+    def variables_beside(self):
+        found = super().variables_beside()
+        if not self.contrastive_weight:
+            return found
+        # The loss is no layer, so the model does not know of its random numbers.
+        return [*found, self.contrastive_loss.seed_generator.state]
 
     def training_outputs(self, images):
         return self._training_outputs(images, training=True)

@@ -49,6 +49,11 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         self._start = keras.Variable(start_step, dtype="float32", trainable=False)
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """What `plan` sets: for steps that are functions of all they read."""
+        return [self._total, self._start]
+
+    @property
     def total_steps(self) -> int | None:
         """Steps until the learning rate is 0, None where not planned."""
         return int(ops.convert_to_numpy(self._total)) or None

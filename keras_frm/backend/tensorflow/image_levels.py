@@ -1,8 +1,10 @@
-"""Whether the first images of a training are RGB in [0, 255]."""
+"""The first images of a training, watched by the step itself."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from keras_frm.backend.image_levels import are_wrong, refuse_wrong
 
 
 class ImageLevels:
@@ -57,7 +59,7 @@ class ImageLevels:
         )
         self._low.assign(low)
         self._high.assign(high)
-        return tf.where(_is_wrong(low, high), float("nan"), loss)
+        return tf.where(are_wrong(low, high), float("nan"), loss)
 
     def checked(self, function: Callable) -> Callable:
         """Return a training function that raises after steps of wrong images."""
@@ -76,21 +78,9 @@ class ImageLevels:
         low = min(float(each.numpy()) for each in local(self._low))
         high = max(float(each.numpy()) for each in local(self._high))
         self._is_decided = low < 0 or high > 0
-        if _is_wrong(low, high):
+        if are_wrong(low, high):
             self.reset()
-            raise ValueError(
-                f"The training's first images hold numbers from {low:g} to {high:g}, "
-                "and the network takes RGB in [0, 255]: normalisation belongs inside "
-                "the model. Multiply images in [0, 1] by 255."
-            )
-
-
-def _is_wrong(low, high):
-    """Return whether a range is one of fractions, or lies around 0; black is none.
-
-    Some levels below 0 are what resizing and noise make.
-    """
-    return ((high <= 1) & ((low < 0) | (high > 0))) | (low < -high / 4)
+        refuse_wrong(low, high)
 
 
 def _float(value):

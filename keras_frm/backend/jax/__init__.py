@@ -1,0 +1,1 @@
+"""What only JAX can do."""
