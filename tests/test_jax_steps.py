@@ -388,4 +388,5 @@ def test_two_devices_train_as_one(tmp_path):
     assert (one.pop("devices"), two.pop("devices")) == (1, 2)
     assert one.keys() == two.keys()
     for name, array in one.items():
-        np.testing.assert_allclose(two[name], array, 1e-4, 1e-5, err_msg=name)
+        atol = 1e-4 if name == "predicted" else 1e-5
+        np.testing.assert_allclose(two[name], array, 1e-4, atol, err_msg=name)
