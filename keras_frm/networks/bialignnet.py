@@ -13,7 +13,7 @@ from keras_frm.layers import (
     PyramidPooling,
 )
 from keras_frm.networks.contract import NetworkParts
-from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.heads import at_image_size, classifier
 from keras_frm.networks.stems import normalized_image
 
 _STRIDE = 8
@@ -90,8 +90,8 @@ class BiAlignNet:
             features,
             auxiliary={
                 "edge": edge,
-                "stride_8": _classifier(num_classes, "auxiliary_8")(stages[1]),
-                "stride_16": _classifier(num_classes, "auxiliary_16")(stages[2]),
+                "stride_8": classifier(num_classes, "auxiliary_8")(stages[1]),
+                "stride_16": classifier(num_classes, "auxiliary_16")(stages[2]),
             },
             groups={
                 "backbone": ("backbone",),
@@ -134,17 +134,9 @@ class BiAlignNet:
 def _pixel_head(x, num_classes, width, name, dtype):
     """Return logits of each pixel (B, 8 h, 8 w, num_classes), and their features."""
     features = ConvBlock(width, 3, name=f"{name}_conv", dtype=dtype)(x)
-    classifier = _classifier(num_classes * _STRIDE**2, name)
-    logits = DepthToSpace(_STRIDE, name=f"{name}_pixels", dtype="float32")(
-        classifier(features)
-    )
-    return logits, features
-
-
-def _classifier(filters, name):
-    """Return a 1x1 convolution with a bias; that of "head" is "classifier"."""
-    name = "classifier" if name == "head" else f"{name}_classifier"
-    return keras.layers.Conv2D(filters, 1, dtype="float32", name=name)
+    x = classifier(num_classes * _STRIDE**2, name)(features)
+    pixels = DepthToSpace(_STRIDE, name=f"{name}_pixels", dtype="float32")
+    return pixels(x), features
 
 
 BIALIGNNET_DF2 = BiAlignNet()

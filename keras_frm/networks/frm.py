@@ -23,7 +23,7 @@ from keras_frm.layers.backbones.mix_transformer import MIT_VARIANTS
 from keras_frm.layers.backbones.van import VAN_VARIANTS
 from keras_frm.networks.backbone import check_stages, imagenet_normalization
 from keras_frm.networks.contract import NetworkParts
-from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.heads import at_image_size, classifier
 
 # Name -> class with such a variant.
 BACKBONES = {
@@ -97,9 +97,7 @@ class FRMNetwork:
         backbone = self._backbone(dtype)
         width = self.decoder_width
         decoder = FPNDecoder(width, self.alignment, dtype=dtype, name="decoder")
-        classifier = keras.layers.Conv2D(
-            num_classes, 1, dtype="float32", name="classifier"
-        )
+        classify = classifier(num_classes)
 
         image = x = keras.Input(input_shape, name="image")  # (B, H, W, 3)
         if isinstance(backbone, (VAN, MixTransformer)):
@@ -109,7 +107,7 @@ class FRMNetwork:
         backbone.trainable = backbone.trainable and not self.freeze_backbone
         refined = self._context(stages, dtype)  # (B, H / 32, W / 32, width)
         features = decoder([*stages[:3], refined])  # (B, H / 4, W / 4, width)
-        logits = classifier(features)  # (B, H / 4, W / 4, num_classes)
+        logits = classify(features)  # (B, H / 4, W / 4, num_classes)
         logits = at_image_size(logits, image)  # (B, H, W, num_classes)
         return NetworkParts(
             image,

@@ -7,6 +7,31 @@ from keras_frm.layers import AlignedUpsampling, BilinearUpsampling, ConvBlock
 from keras_frm.layers.blocks.normalization import batch_norm
 
 
+def classifier_name(head: str) -> str:
+    """Return the name of a head's classifier; the main head's is "classifier".
+
+    Example:
+    >>> classifier_name("head"), classifier_name("auxiliary")
+    ('classifier', 'auxiliary_classifier')
+    """
+    return "classifier" if head == "head" else f"{head}_classifier"
+
+
+def classifier(filters: int, head: str = "head") -> keras.layers.Conv2D:
+    """Return the 1x1 convolution with a bias that makes a head's logits, in float32.
+
+    Args:
+        filters: Number of classes, times the pixels of a position.
+        head: Name of the head.
+
+    Example:
+    >>> classifier(19)(keras.ops.ones((1, 4, 6, 8))).shape
+    TensorShape([1, 4, 6, 19])
+    """
+    name = classifier_name(head)
+    return keras.layers.Conv2D(filters, 1, dtype="float32", name=name)
+
+
 def preactivation_head(
     x: keras.KerasTensor,
     num_classes: int,
@@ -37,16 +62,9 @@ def preactivation_head(
     ((None, 8, 8, 2), (None, 8, 8, 16))
     """
     x = ops.relu(batch_norm(f"{name}_norm", dtype, momentum=momentum)(x))
-    features = ConvBlock(width, 3, momentum=momentum, name=f"{name}_conv", dtype=dtype)(
-        x
-    )
-    classifier = keras.layers.Conv2D(
-        num_classes,
-        1,
-        dtype="float32",
-        name="classifier" if name == "head" else f"{name}_classifier",
-    )
-    return classifier(features), features
+    conv = ConvBlock(width, 3, momentum=momentum, name=f"{name}_conv", dtype=dtype)
+    features = conv(x)  # (B, H, W, width)
+    return classifier(num_classes, name)(features), features
 
 
 def at_image_size(

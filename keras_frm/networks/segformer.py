@@ -7,7 +7,7 @@ import keras
 from keras_frm.layers import AllMLPDecoder, MixTransformer
 from keras_frm.layers.backbones.mix_transformer import MIT_VARIANTS
 from keras_frm.networks.contract import NetworkParts
-from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.heads import at_image_size, classifier
 from keras_frm.networks.stems import normalized_image
 
 
@@ -71,10 +71,7 @@ class SegFormer:
             self.dropout, name="dropout", dtype=dtype
         )
         features = dropout(decoder(stages))  # (B, H / 4, W / 4, decoder_width)
-        classifier = keras.layers.Conv2D(
-            num_classes, 1, dtype="float32", name="classifier"
-        )
-        logits = classifier(features)  # (B, H / 4, W / 4, num_classes)
+        logits = classifier(num_classes)(features)  # (B, H / 4, W / 4, num_classes)
         return NetworkParts(
             image,
             at_image_size(logits, image),

@@ -11,7 +11,7 @@ from keras_frm.layers import (
     PyramidPooling,
 )
 from keras_frm.networks.contract import NetworkParts
-from keras_frm.networks.heads import at_image_size
+from keras_frm.networks.heads import at_image_size, classifier
 from keras_frm.networks.stems import normalized_image
 
 _DROPOUT = 0.1
@@ -79,7 +79,7 @@ class SFNet:
             name="decoder",
             dtype=dtype,
         )([*stages[:3], context])  # (B, H / 4, W / 4, decoder_width)
-        logits = _classifier(num_classes, "classifier")(features)
+        logits = classifier(num_classes)(features)
         return NetworkParts(
             image,
             at_image_size(logits, image, self.align_corners),
@@ -104,16 +104,12 @@ class SFNet:
             self.decoder_width, 3, use_bias=True, name=f"{name}_conv", dtype=dtype
         )(x)
         x = _dropout(f"{name}_dropout", dtype)(x)
-        return _classifier(num_classes, f"{name}_classifier")(x)
+        return classifier(num_classes, name)(x)
 
 
 def _dropout(name, dtype):
     """Return a layer that drops whole channels, in training only."""
     return keras.layers.SpatialDropout2D(_DROPOUT, name=name, dtype=dtype)
-
-
-def _classifier(num_classes, name):
-    return keras.layers.Conv2D(num_classes, 1, dtype="float32", name=name)
 
 
 SFNET_R18 = SFNet()

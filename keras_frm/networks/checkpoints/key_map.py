@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keras_frm.networks.checkpoints.modules import Names
+from keras_frm.networks.heads import classifier_name
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ def preactivation_head_names(head: str, module: str) -> dict[str, Names]:
     >>> preactivation_head_names("head", "final_layer")["classifier"]
     'final_layer.conv2'
     """
-    classifier = "classifier" if head == "head" else f"{head}_classifier"
     return {
         f"{head}_norm": f"{module}.bn1",
         f"{head}_conv": (f"{module}.conv1", f"{module}.bn2"),
-        classifier: f"{module}.conv2",
+        classifier_name(head): f"{module}.conv2",
     }
