@@ -39,6 +39,9 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask of class ids: the nearest pixel counts.
 
+    Of two that are equally near, the lower or right one counts. OpenCV's versions differ
+    there, and a mask is to be the same wherever it is computed.
+
     Args:
         mask: (h, w) uint8.
         size: New height and width, pixels.
@@ -50,11 +53,10 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     >>> resize_mask(np.array([[1, 2]], np.uint8), (1, 4)).tolist()
     [[1, 1, 2, 2]]
     """
-    height, width = size
-    if mask.shape == (height, width):
+    if mask.shape == tuple(size):
         return mask
-    # INTER_NEAREST takes a pixel's corner, up to half a pixel off; EXACT its centre.
-    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    rows, columns = map(_nearest, mask.shape, size)
+    return mask.take(columns, axis=1).take(rows, axis=0)  # (H, W)
 
 
 def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -83,3 +85,8 @@ def resize_scores(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         for first in range(0, array.shape[-1], _MAX_CHANNELS)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def _nearest(size: int, new_size: int) -> np.ndarray:
+    """Return the old place in which the centre of each new one lies."""
+    return (2 * np.arange(new_size) + 1) * size // (2 * new_size)
