@@ -19,6 +19,7 @@ from keras_frm.cli.predict import predict
 from keras_frm.cli.profile import profile
 from keras_frm.cli.quantize import quantize
 from keras_frm.cli.train import train
+from keras_frm.cli.web import web
 from keras_frm.cli.weights import weights
 from keras_frm.cli.words import with_options
 from keras_frm.files import data_error
@@ -48,6 +49,7 @@ for command in (
     train,
     evaluate,
     predict,
+    web,
     quantize,
     export,
     engine,

@@ -13,6 +13,7 @@ _OPTIONS = {
     "take 'all' or": "take --devices all or",
     "leave out `jit_compile=True`": "leave out --xla",
     "pass labels=": "pass --preset",
+    "export one with output='mask'": "export one with --output mask",
     "have them ignored": "pass --unlabelled ignore",
     "Give the folder of images": "Pass --images, the folder of images",
     "a class file with": "a --class-file with",

@@ -39,8 +39,8 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask of class ids: the nearest pixel counts.
 
-    Of two that are equally near, the lower or right one counts. OpenCV's versions differ
-    there, and a mask is to be the same wherever it is computed.
+    Of two that are equally near, the lower or right one counts. OpenCV's versions
+    differ there, and a mask is to be the same wherever it is computed.
 
     Args:
         mask: (h, w) uint8.
