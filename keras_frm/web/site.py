@@ -49,8 +49,9 @@ def site_files(model: str | os.PathLike, notice: str = "") -> dict[str, bytes]:
 
     Example:
     >>> from keras_frm.weights.shipped import default_weights
-    >>> files = site_files(default_weights().device_file())
-    >>> "index.html" in files, "camvid_int8.tflite" in files
+    >>> model = default_weights().device_file()
+    >>> files = site_files(model)
+    >>> "index.html" in files, model.name in files
     (True, True)
     """
     model = Path(model)
