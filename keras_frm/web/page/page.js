@@ -16,6 +16,7 @@ const worker = startWorker((line) => say(line, true));
 let model = null; // {bytes, name, metadata} of the file that runs
 let shown = null; // {pixels, mask, name} of what is seen
 let camera = null;
+let isOpening = false;
 let facing = "environment";
 
 function say(line, isWrong = false) {
@@ -45,7 +46,7 @@ async function openModel(bytes, name) {
   }
   model = { bytes, name, metadata };
   const [height, width] = metadata.size;
-  element("model-name").textContent = `${name}: ${metadata.precision}, ${height}×${width}`;
+  element("model-name").textContent = `${name}: ${metadata.precision}, ${height}x${width}`;
   showClasses(legend, metadata);
   for (const id of ["choose-image", "camera"]) element(id).disabled = false;
   say("Ready.");
@@ -106,9 +107,9 @@ async function openImage(file) {
     throw new Error(`Cannot open ${file.name}: it is no image that this browser reads.`);
   }
   say(`Segmenting ${file.name} …`);
-  element("frames").textContent = "–";
+  element("frames").textContent = "-";
   await segment(pixels, file.name.replace(/\.\w+$/, ""));
-  say(`${file.name}: ${pixels.width}×${pixels.height} pixels.`);
+  say(`${file.name}: ${pixels.width}x${pixels.height} pixels.`);
 }
 
 async function openFile(file) {
@@ -121,11 +122,11 @@ async function openFile(file) {
 // === Camera ===
 
 async function runCamera() {
-  element("camera").disabled = true; // while the browser asks whether it may
+  isOpening = true; // while the browser asks whether it may
   try {
     camera = await Camera.open(facing);
   } finally {
-    element("camera").disabled = false;
+    isOpening = false;
   }
   element("camera").setAttribute("aria-pressed", "true");
   element("other-camera").hidden = !(await hasSeveralCameras());
@@ -161,9 +162,13 @@ async function stopCamera() {
 }
 
 async function toggleCamera() {
-  if (!camera) return runCamera();
-  await stopCamera();
-  return say("The camera is off.");
+  if (isOpening) return;
+  if (!camera) {
+    await runCamera();
+  } else {
+    await stopCamera();
+    say("The camera is off.");
+  }
 }
 
 async function switchCamera() {
