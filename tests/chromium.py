@@ -92,6 +92,12 @@ class Page:
     def is_wrong(self):
         return "wrong" in (self.tab.get_by_role("status").get_attribute("class") or "")
 
+    @property
+    def worker(self):
+        """The worker that segments; LiteRT's threads are workers as well."""
+        (found,) = (w for w in self.tab.workers if w.url.endswith("/worker.js"))
+        return found
+
     def button(self, name):
         return self.tab.get_by_role("button", name=name, exact=True)
 

@@ -28,11 +28,12 @@ export function pixelsOf(source, width, height) {
 
 /** Paint a mask in its classes' colours. */
 export function colourise(mask, width, palette) {
+  const colours = new Uint8ClampedArray(4 * 256);
+  palette.forEach((colour, id) => colours.set([...colour, OPAQUE], 4 * id));
+  const table = new Uint32Array(colours.buffer); // a colour at once: masks are large
   const pixels = new ImageData(width, mask.length / width);
-  mask.forEach((id, place) => {
-    pixels.data.set(palette[id] ?? [0, 0, 0], 4 * place);
-    pixels.data[4 * place + 3] = OPAQUE;
-  });
+  const painted = new Uint32Array(pixels.data.buffer);
+  for (let place = 0; place < mask.length; place++) painted[place] = table[mask[place]];
   return pixels;
 }
 
