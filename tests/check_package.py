@@ -64,6 +64,7 @@ def build(folder):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"keras_frm"}
     assert "keras_frm/py.typed" in names
+    assert "keras_frm/web/page/litert/litert_wasm_compat_internal.wasm" in names
     with tarfile.open(archive) as file:
         inside = {name.partition("/")[2] for name in file.getnames()}
     for name in (

@@ -17,7 +17,7 @@ SECONDS = 120  # machines of CI are slow, and WebAssembly is compiled first
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (
     "--no-sandbox",  # containers run as root
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=device-count=2",
     "--use-fake-ui-for-media-stream",
 )
 

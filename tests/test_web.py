@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import socket
 import sys
 import threading
 import webbrowser
@@ -170,8 +171,21 @@ def test_nothing_else_is_given(model, address):
 def test_pages_of_other_names_get_nothing(model):
     with serving(site_files(model)) as server:
         port = server.server_port
-        assert answer(server, "/", f"localhost:{port}")[0] == 200
+        for host in (f"localhost:{port}", HOST):
+            assert answer(server, "/", host)[0] == 200
         assert answer(server, "/", f"evil.example:{port}")[0] == 404
+
+
+def test_a_browser_that_goes_away_is_not_talked_about(model, capfd):
+    with serving(site_files(model)) as server:
+        for _ in range(3):
+            with socket.create_connection((HOST, server.server_port)) as connection:
+                address = b"/litert/litert_wasm_threaded_internal.wasm"
+                host = f"Host: {HOST}\r\n\r\n".encode()
+                connection.sendall(b"GET " + address + b" HTTP/1.1\r\n" + host)
+                connection.recv(100)
+        assert answer(server, "/")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken():

@@ -198,6 +198,27 @@ def test_the_mask_of_a_camera_belongs_to_the_frame_that_is_shown(filming):
     assert (filming.mask() == Segmenter()(frame)).all()
 
 
+RECORD_WHAT_IS_ASKED = """() => {
+  const devices = navigator.mediaDevices;
+  const open = devices.getUserMedia.bind(devices);
+  window.asked = [];
+  devices.getUserMedia = (wanted) => {
+    window.asked.push(wanted.video.deviceId?.exact);
+    return open(wanted);
+  };
+}"""
+
+
+def test_the_other_camera(filming):
+    filming.tab.evaluate(RECORD_WHAT_IS_ASKED)
+    for count in (1, 2):
+        filming.button("Other camera").click()
+        filming.tab.wait_for_timeout(1000)
+        filming.wait_for("The camera runs.")
+        asked = filming.tab.evaluate("() => window.asked")
+        assert len(set(asked)) == count
+
+
 def test_an_image_ends_the_camera(filming):
     image = scene((100, 150))
     filming.open_image(image)

@@ -1,5 +1,6 @@
 """Give the page to browsers of this machine, with the headers that threads need."""
 
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -62,6 +63,11 @@ class PageServer(ThreadingHTTPServer):
             ) from error
         self.address = f"http://{HOST}:{self.server_port}/"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a browser that goes away in the middle of a file."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD with the files of its server."""
@@ -94,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
 
         A page of elsewhere, whose name was made to point here, names its own.
         """
-        host = self.headers.get("Host", "").rpartition(":")[0]
+        host = self.headers.get("Host", "").partition(":")[0]
         return host in (HOST, "localhost")
 
     def end_headers(self) -> None:

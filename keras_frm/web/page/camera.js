@@ -24,16 +24,19 @@ export class Camera {
   /**
    * Open a camera.
    *
-   * @param {string} facing "environment" for the one at the back, "user" for the other.
+   * @param {string} [deviceId] One of `cameraIds`; else the one at the back, if any.
    * @throws {Error} One line: it is not there, not free or not allowed.
    */
-  static async open(facing) {
+  static async open(deviceId) {
     if (!navigator.mediaDevices) {
       throw new Error("Browsers give a camera to https and localhost only.");
     }
+    const which = deviceId
+      ? { deviceId: { exact: deviceId } }
+      : { facingMode: "environment" };
     try {
       const stream = await navigator.mediaDevices.getUserMedia({
-        video: { facingMode: facing, width: { ideal: WIDTH } },
+        video: { ...which, width: { ideal: WIDTH } },
       });
       const video = document.createElement("video");
       video.muted = true;
@@ -42,8 +45,15 @@ export class Camera {
       await video.play();
       return new Camera(stream, video);
     } catch (error) {
-      throw new Error(`The camera does not open: ${REASONS[error.name] ?? error.message}.`);
+      throw new Error(
+        `The camera does not open: ${REASONS[error.name] ?? error.message}.`,
+      );
     }
+  }
+
+  /** Which camera it is. */
+  get deviceId() {
+    return this.#stream.getVideoTracks()[0].getSettings().deviceId;
   }
 
   /** Return the RGBA pixels that it sees now. */
@@ -57,8 +67,9 @@ export class Camera {
   }
 }
 
-/** Tell whether there are several; browsers say so after one was allowed. */
-export async function hasSeveralCameras() {
+/** Return the cameras that there are; browsers tell after one was allowed. */
+export async function cameraIds() {
   const devices = await navigator.mediaDevices.enumerateDevices();
-  return devices.filter(({ kind }) => kind === "videoinput").length > 1;
+  const cameras = devices.filter(({ kind }) => kind === "videoinput");
+  return cameras.map(({ deviceId }) => deviceId);
 }

@@ -1,6 +1,6 @@
 // The page: what its buttons do, and what it says.
 
-import { Camera, hasSeveralCameras } from "./camera.js";
+import { Camera, cameraIds } from "./camera.js";
 import { showClasses, showShares } from "./legend.js";
 import { colourise, readImage, saveMask, saveOverlay, show } from "./picture.js";
 import { startWorker } from "./worker_client.js";
@@ -17,7 +17,6 @@ let model = null; // {bytes, name, metadata} of the file that runs
 let shown = null; // {pixels, mask, name} of what is seen
 let camera = null;
 let isOpening = false;
-let facing = "environment";
 
 function say(line, isWrong = false) {
   statusLine.textContent = line;
@@ -46,7 +45,8 @@ async function openModel(bytes, name) {
   }
   model = { bytes, name, metadata };
   const [height, width] = metadata.size;
-  element("model-name").textContent = `${name}: ${metadata.precision}, ${height}x${width}`;
+  element("model-name").textContent =
+    `${name}: ${metadata.precision}, ${height}x${width}`;
   showClasses(legend, metadata);
   for (const id of ["choose-image", "camera"]) element(id).disabled = false;
   say("Ready.");
@@ -64,7 +64,8 @@ async function openSite() {
 
 async function fetchFile(name) {
   const response = await fetch(encodeURIComponent(name)).catch(() => null);
-  if (!response?.ok) throw new Error(`The server does not give ${name}: is it running?`);
+  if (!response?.ok)
+    throw new Error(`The server does not give ${name}: is it running?`);
   return response;
 }
 
@@ -104,7 +105,9 @@ async function openImage(file) {
   try {
     pixels = await readImage(file);
   } catch {
-    throw new Error(`Cannot open ${file.name}: it is no image that this browser reads.`);
+    throw new Error(
+      `Cannot open ${file.name}: it is no image that this browser reads.`,
+    );
   }
   say(`Segmenting ${file.name} …`);
   element("frames").textContent = "-";
@@ -121,15 +124,15 @@ async function openFile(file) {
 
 // === Camera ===
 
-async function runCamera() {
+async function runCamera(deviceId) {
   isOpening = true; // while the browser asks whether it may
   try {
-    camera = await Camera.open(facing);
+    camera = await Camera.open(deviceId);
   } finally {
     isOpening = false;
   }
   element("camera").setAttribute("aria-pressed", "true");
-  element("other-camera").hidden = !(await hasSeveralCameras());
+  element("other-camera").hidden = (await cameraIds()).length < 2;
   say("The camera runs.");
   try {
     await segmentFrames(camera);
@@ -172,9 +175,10 @@ async function toggleCamera() {
 }
 
 async function switchCamera() {
-  await stopCamera();
-  facing = facing === "user" ? "environment" : "user";
-  await runCamera();
+  const ids = await cameraIds();
+  const next = ids[(ids.indexOf(camera.deviceId) + 1) % ids.length];
+  await stopCamera(); // phones open one at a time
+  await runCamera(next);
 }
 
 // === Events ===

@@ -69,9 +69,7 @@ function averageBlocks(image, height, width) {
           }
         }
         // OpenCV has a kernel of its own for halves, which rounds up.
-        data[to] = isTwoByTwo
-          ? (sum + 2) >> 2
-          : roundToEven(Math.fround(sum * share));
+        data[to] = isTwoByTwo ? (sum + 2) >> 2 : roundToEven(Math.fround(sum * share));
       }
     }
   }

@@ -1,7 +1,12 @@
 // An exported file in LiteRT: images in, masks out. The page runs it in a worker, the
 // tests in Node too.
 
-import { loadAndCompile, loadLiteRt, supportsFeature, Tensor } from "./litert/litert.js";
+import {
+  loadAndCompile,
+  loadLiteRt,
+  supportsFeature,
+  Tensor,
+} from "./litert/litert.js";
 import { ModelFileError, readMetadata } from "./metadata.js";
 import { resizeImage, resizeMask } from "./pixels.js";
 
@@ -46,7 +51,9 @@ export class Segmenter {
   static async open(bytes, threads) {
     const metadata = await readMetadata(bytes);
     if (!(metadata.dtype in ARRAYS)) {
-      throw new ModelFileError(`it takes ${metadata.dtype}, which no browser hands over`);
+      throw new ModelFileError(
+        `it takes ${metadata.dtype}, which no browser hands over`,
+      );
     }
     let model;
     try {
@@ -129,5 +136,7 @@ export class Segmenter {
 }
 
 function firstLine(error) {
-  return String(error?.message ?? error).trim().split("\n")[0];
+  return String(error?.message ?? error)
+    .trim()
+    .split("\n")[0];
 }

@@ -13,7 +13,9 @@ export function startWorker(onStop) {
     else reject(new Error(error));
   };
   worker.onerror = (event) => {
-    onStop(`The worker stopped (${event.message ?? "it did not load"}): reload the page.`);
+    onStop(
+      `The worker stopped (${event.message ?? "it did not load"}): reload the page.`,
+    );
   };
 
   function call(action, given = {}, moved = []) {
