@@ -198,6 +198,17 @@ def test_a_port_that_is_taken():
         PageServer({}, server.server_port)
 
 
+def test_a_port_is_free_again_at_once():
+    with serving({"index.html": b"page"}) as server:
+        port = server.server_port
+        connection = http.client.HTTPConnection(HOST, port, timeout=30)
+        # The side that closes first keeps the port waiting.
+        connection.request("GET", "/", headers={"Connection": "close"})
+        assert connection.getresponse().read() == b"page"
+    with PageServer({}, port) as server:
+        assert server.server_port == port
+
+
 # === Command ===
 
 

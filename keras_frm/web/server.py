@@ -1,5 +1,6 @@
 """Give the page to browsers of this machine, with the headers that threads need."""
 
+import os
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -48,8 +49,8 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    # Else Windows gives one port to two servers.
-    allow_reuse_address = False
+    # A port that was left is free at once; but Windows would give it to two servers.
+    allow_reuse_address = os.name != "nt"
 
     def __init__(self, files: Mapping[str, bytes], port: int):
         self.files = files
