@@ -7,12 +7,11 @@ contrast, saturation, flip.
 """
 
 from types import ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
-# A tensor of TensorFlow or of Keras' backend: they have no public class in common.
-Tensor: TypeAlias = Any
+from keras_frm.backend import Tensor
 
 DRAWS = 9
 # The mean colour of ImageNet, rounded: zero after the model's normalisation.
