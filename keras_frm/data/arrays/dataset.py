@@ -114,7 +114,7 @@ def dataset_from_arrays(
     colour_jitter: float | None = None,
     labels: LabelSet | None = None,
 ) -> DeviceBatches:
-    """Train on images that fit into the accelerator's memory, at its speed.
+    """Train on decoded images that stay in the accelerator's memory.
 
     The arrays are copied to the device once. Batches are chosen, scaled, cropped,
     mirrored and coloured there, as `load_dataset` does it on the processor, and no
