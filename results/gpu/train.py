@@ -14,6 +14,7 @@ from results.gpu.cases import BACKBONE, TINY
 from results.gpu.tiny import network_options
 
 _VALIDATIONS = 10
+_LARGEST_BATCH = 128  # of a validation
 _RESERVE = 0.97  # of the time: steps are not all alike
 
 
@@ -77,15 +78,7 @@ def train(archives: Path, out: Path, minutes: float, settings: Settings) -> None
         ends,
         strict=True,
     ):
-        train_set, val_set = (
-            keras_frm.dataset_from_arrays(
-                chosen,
-                *archive.read(archives / f"{name}.npz", split),
-                augment=split == "train",
-                batch_size=chosen.batch_size,
-            )
-            for split in archive.SPLITS
-        )
+        train_set, val_set = datasets(archives / f"{name}.npz", chosen)
         model = keras_frm.build_model(
             chosen,
             weights=weights,
@@ -98,6 +91,19 @@ def train(archives: Path, out: Path, minutes: float, settings: Settings) -> None
         model.network.save_weights(weights)
         half_weights.write(model.network, out, name)
     weights.unlink()
+
+
+def datasets(path: Path, chosen: Preset) -> list:
+    """Return the batches to train on and those to validate on."""
+    train_set, (images, labels) = (archive.read(path, s) for s in archive.SPLITS)
+    # All of one size: JAX compiles the step again for each other one.
+    whole = max(n for n in range(1, _LARGEST_BATCH + 1) if len(images) % n == 0)
+    return [
+        keras_frm.dataset_from_arrays(chosen, *train_set),
+        keras_frm.dataset_from_arrays(
+            chosen, images, labels, augment=False, batch_size=whole
+        ),
+    ]
 
 
 def fit(model, train_set, val_set, end: float, measured_steps: int, log) -> None:
