@@ -33,8 +33,8 @@ check-package: $(VENV)/ready
 # Compiling takes most of the time, and small steps are fast without optimisations.
 check-jax: export XLA_FLAGS := --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 check-jax: $(VENV)/ready $(JAX)/ready
-	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_jax_steps.py keras_frm/backend/jax
-	KERAS_FRM_JAX_PYTHON=$(JAX)/bin/python $(BIN)/python -m pytest tests/test_jax_parity.py tests/test_backends.py
+	KERAS_BACKEND=jax $(JAX)/bin/python -m pytest tests/test_jax_steps.py keras_frm/backend/jax keras_frm/data/arrays
+	KERAS_FRM_JAX_PYTHON=$(JAX)/bin/python $(BIN)/python -m pytest tests/test_jax_parity.py tests/test_backends.py tests/test_gpu_scripts.py
 
 $(JAX)/ready: pyproject.toml
 	$(PYTHON) -m venv $(JAX)

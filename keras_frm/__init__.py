@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads; `as` makes a name public
     from keras_frm.data.annotations.masks import (
         masks_from_annotations as masks_from_annotations,
     )
+    from keras_frm.data.arrays.dataset import dataset_from_arrays as dataset_from_arrays
     from keras_frm.data.check import check_data as check_data
     from keras_frm.data.folder import folder_preset as folder_preset
     from keras_frm.data.merging import merge_classes as merge_classes
@@ -66,6 +67,7 @@ _PUBLIC = {
     "register_preset": "keras_frm.presets",
     "recipe": "keras_frm.recipes",
     "load_dataset": "keras_frm.data.pipeline",
+    "dataset_from_arrays": "keras_frm.data.arrays.dataset",
     "folder_preset": "keras_frm.data.folder",
     "merge_classes": "keras_frm.data.merging",
     "check_data": "keras_frm.data.check",

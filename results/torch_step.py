@@ -242,6 +242,23 @@ def load(network, path):
         parameter.data.copy_(array.reshape(parameter.shape))
 
 
+def training_step(network, optimizer, images, labels):
+    """Take a step and return its loss, which may not be known yet.
+
+    `images` are (B, 3, H, W) in channels last, `labels` (B, H, W) of 64 bits.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss = functional.cross_entropy(network(images), labels, ignore_index=255)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def sgd(network):
+    """Return the recipe's optimizer."""
+    return torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+
+
 def main():
     """Take a step for each line of standard input."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -259,23 +276,13 @@ def main():
     load(network, arguments.weights)
     network = network.to(memory_format=torch.channels_last)
     parameters = sum(p.numel() for p in network.parameters())
-    optimizer = torch.optim.SGD(
-        network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4
-    )
+    optimizer = sgd(network)
     forward = torch.compile(network) if arguments.compile else network
-
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(forward(images), labels, ignore_index=255)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
     ready = {"parameters": parameters, "version": f"PyTorch {torch.__version__}"}
     print(json.dumps(ready), flush=True)
     for _ in sys.stdin:
         start, busy = time.perf_counter(), time.process_time()
-        loss = step()
+        loss = training_step(forward, optimizer, images, labels).item()
         seconds, busy = time.perf_counter() - start, time.process_time() - busy
         answer = {"seconds": seconds, "busy": busy, "loss": loss}
         print(json.dumps(answer), flush=True)

@@ -4,6 +4,7 @@
 a test, it gives what TensorFlow makes of the same. Files go beside TO.npz.
 """
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -115,7 +116,29 @@ def opened(given, folder):
     }
 
 
-PARTS = {part.__name__: part for part in (one_step, ten_steps, saved, opened)}
+def views(given, _):
+    """Return views of given draws, and two batches of arrays on the device."""
+    from views import CASES, case
+
+    from keras_frm import dataset_from_arrays
+    from keras_frm.backend import compiled
+    from keras_frm.data.arrays.augmentation import augment
+
+    results = {}
+    for name in CASES:
+        *arrays, options = case(name)
+        made = compiled(functools.partial(augment, **options))(*arrays)
+        results |= {f"{name}/images": made[0], f"{name}/labels": made[1]}
+    options = {"batch_size": 2, "crop": (16, 24)}
+    dataset = dataset_from_arrays(
+        "camvid", given["images"], given["labels"], seed=5, **options
+    )
+    for step, (images, labels) in enumerate([*dataset, *dataset]):
+        results |= {f"batch {step}/images": images, f"batch {step}/labels": labels}
+    return {name: np.asarray(array) for name, array in results.items()}
+
+
+PARTS = {part.__name__: part for part in (one_step, ten_steps, saved, opened, views)}
 
 
 def main():

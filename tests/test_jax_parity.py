@@ -10,6 +10,7 @@ import either_backend
 import numpy as np
 import pytest
 from tiny import toy_model
+from views import CASES, assert_same_views
 
 from keras_frm.models.saving import load_model
 from keras_frm.models.weights import load_weights
@@ -97,6 +98,15 @@ def test_ten_steps_of_fit(made):
     assert_close(made, "ten_steps", "log/", 1e-4, 1e-4)
     assert_close(made, "ten_steps", "trained/", 1e-4, 1e-4)
     assert_close(made, "ten_steps", "predicted", 1e-4, 1e-4)
+
+
+def test_views_and_batches_of_arrays_on_the_device(made):
+    tensorflow, jax = (each["views"] for each in made)
+    names = {name.partition("/")[0] for name in tensorflow}
+    assert len(names) == len(CASES) + 4  # two epochs of two batches
+    for name in names:
+        views, ids = (f"{name}/{kind}" for kind in ("images", "labels"))
+        assert_same_views(jax[views], jax[ids], tensorflow[views], tensorflow[ids])
 
 
 def test_weights_trained_under_jax_load_into_the_tensorflow_model(made, given, folder):

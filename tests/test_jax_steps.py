@@ -12,6 +12,7 @@ if keras.backend.backend() != "jax":
     pytest.skip("Keras runs on another backend than JAX", allow_module_level=True)
 
 import grain
+import jax
 import jax_devices
 from tiny import assert_same_weights, batch, tiny_model, toy_model, weights_of
 
@@ -96,6 +97,44 @@ def test_the_whole_fit_with_the_presets_recipe():
     assert history["loss"][-1] < history["loss"][0]
     logs = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert logs["mean_iou"] == pytest.approx(history["val_mean_iou"][-1])
+
+
+def test_arrays_on_the_device_stay_there():
+    """`fit` gets the very arrays: nothing was copied to the host, or through NumPy."""
+    images, labels = batch(6)
+    dataset = keras_frm.dataset_from_arrays(
+        "camvid", images, labels, batch_size=2, crop=(12, 16)
+    )
+    made, taken = [], []
+    make = dataset.batch
+    dataset.batch = lambda step: made.append(make(step)) or made[-1]
+    model = toy_model(11)
+    model.compile(metrics=[])
+
+    def take(state, iterator):
+        taken.append(next(iterator))
+        return {}, state
+
+    model.train_function = take
+    model.fit(dataset, epochs=2, verbose=0)
+    assert len(taken) == 6
+    # Keras looks at one before the first epoch.
+    for batch_made, batch_taken in zip(made[-6:], taken, strict=True):
+        assert all(a is b for a, b in zip(batch_made, batch_taken, strict=True))
+        assert all(isinstance(array, jax.Array) for array in batch_taken)
+
+
+def test_a_training_on_arrays_on_the_device():
+    images, labels = batch(6)
+    model, other = pair()
+    options = {"batch_size": 2, "crop": (12, 16), "seed": 3}
+    dataset = keras_frm.dataset_from_arrays("camvid", images, labels, **options)
+    for each in (model, other):
+        each.compile(keras.optimizers.SGD(0.1), metrics=[])
+    model.fit(dataset, epochs=2, verbose=0)
+    for step in range(6):
+        other.train_on_batch(*dataset.batch(step))
+    assert_same_weights(model, other)
 
 
 # === Edge cases of a batch ===

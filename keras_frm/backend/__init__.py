@@ -1,5 +1,6 @@
 """What one Keras backend alone can do, by backend, and what needs which."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -72,3 +73,21 @@ def rematerialized(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         from keras_frm.backend.tensorflow.rematerialize import rematerialized
 
     return rematerialized(layer, x, training=True)
+
+
+def compiled(function: Callable) -> Callable:
+    """Return a function that XLA compiles, once for each set of shapes.
+
+    Args:
+        function: A pure function of tensors, written with `keras.ops`.
+
+    Raises:
+        ValueError: Keras computes with another backend than TensorFlow and JAX.
+    """
+    if keras.backend.backend() == "jax":
+        from keras_frm.backend.jax.compiled import compiled
+    else:
+        require_tensorflow("Compiling a function")
+        from keras_frm.backend.tensorflow.compiled import compiled
+
+    return compiled(function)

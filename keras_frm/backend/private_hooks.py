@@ -60,6 +60,11 @@ HOOKS = (
         "_direction",
         "Set: Keras' callbacks with mode='auto' refuse `mean_iou` and `skipped_steps`.",
     ),
+    Hook(
+        "keras.src.trainers.data_adapters.data_adapter",
+        "DataAdapter",
+        "`data_adapter`: `fit` takes no batches that are made on the device.",
+    ),
     # === Optimizers ===
     Hook(
         "keras.Optimizer",
@@ -207,6 +212,21 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     ['Sequential', 'InputLayer', 'Dense']
     """
     return list(layer._flatten_layers())
+
+
+def data_adapter() -> type:
+    """Return the class of what `fit` takes its batches from, as they are.
+
+    Keras makes one of all data that it is given. Those of a `PyDataset` copy each batch
+    through NumPy on TensorFlow; one that is given itself need not.
+
+    Example:
+    >>> data_adapter().__name__
+    'DataAdapter'
+    """
+    from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+    return DataAdapter
 
 
 def schedule_of(

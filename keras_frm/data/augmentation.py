@@ -2,12 +2,8 @@
 
 import tensorflow as tf
 
+from keras_frm.data import view
 from keras_frm.labels import IGNORE_LABEL
-
-# The mean colour of ImageNet, rounded: zero after the model's normalisation.
-_PAD_COLOUR = (124, 116, 104)
-# Weights of red, green and blue in luminance, ITU-R BT.601.
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def augment(
@@ -49,96 +45,113 @@ def augment(
     >>> view.shape, int(tf.reduce_sum(tf.cast(ids == 0, tf.int32)))
     (TensorShape([16, 16, 3]), 48)
     """
-    draws = tf.unstack(tf.random.stateless_uniform((9,), seed))  # each in [0, 1)
-    scale = scale_range[0] + draws[0] * (scale_range[1] - scale_range[0])
-    rows = _place(tf.shape(label)[0], crop[0], scale, draws[1], draws[2])
-    columns = _place(tf.shape(label)[1], crop[1], scale, draws[3], draws[4])
+    draws = tf.random.stateless_uniform((view.DRAWS,), seed)
+    return view_of(
+        image,
+        label,
+        draws,
+        crop=crop,
+        scale_range=scale_range,
+        flip=flip,
+        colour_jitter=colour_jitter,
+        ignore_label=ignore_label,
+    )
+
+
+def view_of(
+    image: tf.Tensor,
+    label: tf.Tensor,
+    draws: tf.Tensor,
+    *,
+    crop: tuple[int, int],
+    scale_range: tuple[float, float],
+    flip: bool,
+    colour_jitter: float,
+    ignore_label: int = IGNORE_LABEL,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the view of an image and its label that nine numbers choose.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label: (H, W) uint8 train ids.
+        draws: (9,) float32 in [0, 1), see `keras_frm.data.view`.
+        crop: See `augment`, and so the others.
+        scale_range: Lowest and highest factor of the size.
+        flip: Whether views may be mirrored.
+        colour_jitter: Largest relative change of the colours.
+        ignore_label: Label of the padding.
+
+    Returns:
+        (h, w, 3) uint8 RGB and (h, w) uint8 train ids.
+
+    Example:
+    >>> image, label = tf.zeros((4, 4, 3), tf.uint8), tf.constant([[1, 2, 3, 4]] * 4)
+    >>> options = {"crop": (1, 4), "scale_range": (1, 1), "colour_jitter": 0}
+    >>> view_of(image, label, tf.zeros(9), flip=True, **options)[1].numpy()
+    array([[4, 3, 2, 1]], dtype=int32)
+    """
+    draws = tf.unstack(draws, view.DRAWS)
+    scale = view.scale_of(draws, scale_range)
+    rows = view.place(tf, tf.shape(label)[0], crop[0], scale, draws[1], draws[2])
+    columns = view.place(tf, tf.shape(label)[1], crop[1], scale, draws[3], draws[4])
 
     label = _resize_nearest(_cut(label, rows, columns), rows, columns)  # (h', w')
     image = _cut(image, rows, columns)
-    image = tf.image.resize(image, (rows[2], columns[2]))  # (h', w', 3) float32
+    image = tf.image.resize(image, (rows.filled, columns.filled))  # (h', w', 3) float32
     if colour_jitter:
-        image = _jitter(image, draws[5:8], colour_jitter)
+        image = _jitter(image, draws, colour_jitter)
     image = tf.cast(image + 0.5, tf.uint8)  # rounds
 
     image, label = _pad(image, label, rows, columns, crop, ignore_label)
     if flip:
         # tf.reverse takes a twentieth of the time of a slice with step -1.
         image, label = tf.cond(
-            draws[8] < 0.5,
+            view.is_flipped(draws),
             lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
             lambda: (image, label),
         )
     return tf.ensure_shape(image, (*crop, 3)), tf.ensure_shape(label, crop)
 
 
-def _place(size, crop: int, scale, offset_draw, pad_draw) -> tuple:
-    """Choose which source pixels fill one axis of the crop, and where they land.
-
-    Returns:
-        First source pixel, number of source pixels, number of output pixels they
-        become, and padding before them.
-    """
-    wanted = tf.cast(tf.round(crop / scale), tf.int32)
-    taken = tf.clip_by_value(wanted, 1, size)
-    start = tf.cast(offset_draw * tf.cast(size - taken + 1, tf.float32), tf.int32)
-    filled = tf.cond(
-        wanted <= size,
-        lambda: crop,
-        lambda: tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32),
-    )
-    filled = tf.clip_by_value(filled, 1, crop)
-    before = tf.cast(pad_draw * tf.cast(crop - filled + 1, tf.float32), tf.int32)
-    return start, taken, filled, before
-
-
-def _cut(pixels: tf.Tensor, rows: tuple, columns: tuple) -> tf.Tensor:
+def _cut(pixels: tf.Tensor, rows: view.Place, columns: view.Place) -> tf.Tensor:
     """Cut the source region out: (H, W, ...) -> (taken rows, taken columns, ...)."""
-    top, height, _, _ = rows
-    left, width, _, _ = columns
-    return pixels[top : top + height, left : left + width]
+    top, left = rows.start, columns.start
+    return pixels[top : top + rows.taken, left : left + columns.taken]
 
 
-def _resize_nearest(label: tf.Tensor, rows: tuple, columns: tuple) -> tf.Tensor:
+def _resize_nearest(label, rows: view.Place, columns: view.Place) -> tf.Tensor:
     """Resize a label, half-pixel nearest: (H, W) -> (h', w').
 
     Two gathers take half the time of `tf.image.resize(..., "nearest")` and give the
     same, in integers.
     """
-    for axis, (_, taken, filled, _) in enumerate((rows, columns)):
-        source = (2 * tf.range(filled) + 1) * taken // (2 * filled)
+    for axis, place in enumerate((rows, columns)):
+        position = tf.range(place.filled)
+        source = view.nearest_source(position, place.taken, place.filled)
         label = tf.gather(label, source, axis=axis)
     return label
 
 
 def _jitter(image: tf.Tensor, draws: list, amount: float) -> tf.Tensor:
-    """Change brightness, then contrast, then saturation: (h, w, 3) float32.
-
-    All three are linear in a pixel's colour, so together they are one 3x3 matrix and
-    one grey offset: a pass over the image in place of three.
-    """
-    brightness, contrast, saturation = (1 + amount * (2 * d - 1) for d in draws)
-    luminance = tf.constant(_LUMINANCE)
-    # Every fourth pixel each way gives the mean that contrast turns about.
-    sample = tf.reduce_mean(image[::4, ::4], axis=(0, 1))  # (3,)
-    mean = tf.tensordot(sample, luminance, 1)
-    grey = tf.tile(luminance[:, None], (1, 3))  # (3, 3): colour -> grey
-    matrix = saturation * tf.eye(3) + (1 - saturation) * grey  # (3, 3)
-    offset = (1 - contrast) * brightness * mean
-    changed = tf.tensordot(image, brightness * contrast * matrix, 1) + offset
-    return tf.clip_by_value(changed, 0, 255)
+    """Change brightness, contrast and saturation: (h, w, 3) float32."""
+    step = view.MEAN_STEP
+    colour = tf.reduce_mean(image[::step, ::step], axis=(0, 1))  # (3,)
+    mean = tf.reduce_sum(colour * view.LUMINANCE)
+    matrix, offset = view.colour_change(draws, amount, mean)
+    return tf.clip_by_value(tf.tensordot(image, matrix, 1) + offset, 0, 255)
 
 
-def _pad(image, label, rows: tuple, columns: tuple, crop, ignore_label: int):
+def _pad(image, label, rows: view.Place, columns: view.Place, crop, ignore_label: int):
     """Pad to the crop's size: with the mean colour and with the ignore label."""
-    above, below = rows[3], crop[0] - rows[2] - rows[3]
-    left, right = columns[3], crop[1] - columns[2] - columns[3]
+    above, below = rows.before, crop[0] - rows.filled - rows.before
+    left, right = columns.before, crop[1] - columns.filled - columns.before
 
     def colour(height, width) -> tf.Tensor:
-        return tf.broadcast_to(tf.constant(_PAD_COLOUR, tf.uint8), (height, width, 3))
+        pixel = tf.constant(view.PAD_COLOUR, tf.uint8)
+        return tf.broadcast_to(pixel, (height, width, 3))
 
     def pad() -> tuple:
-        height = rows[2]
+        height = rows.filled
         middle = tf.concat([colour(height, left), image, colour(height, right)], 1)
         padded = tf.concat(
             [colour(above, crop[1]), middle, colour(below, crop[1])], 0

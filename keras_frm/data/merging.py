@@ -82,6 +82,28 @@ def merged_like(labels: LabelSet, other: LabelSet | None) -> LabelSet:
     return _merged(labels, became)
 
 
+def refuse_other_classes(labels: LabelSet | None, of_data: LabelSet) -> None:
+    """Raise where the classes asked for are not those that the data came to have.
+
+    Args:
+        labels: The classes asked for, None for those of the data.
+        of_data: Classes of the data, merged as the ones asked for are.
+
+    Raises:
+        ValueError: They differ.
+
+    Example:
+    >>> from keras_frm.labels import CAMVID
+    >>> refuse_other_classes(None, CAMVID)
+    """
+    if labels is not None and labels.classes != of_data.classes:
+        raise ValueError(
+            f"labels names {', '.join(labels.classes)}, and the data have "
+            f"{', '.join(of_data.classes)}. Pass what keras_frm.merge_classes makes of "
+            "these."
+        )
+
+
 def read_merge_file(path: str | Path) -> dict[str, list[str]]:
     r"""Read a mapping of classes, for `merge_classes`.
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_frm.data.epochs import Epochs
+
 
 @dataclass(frozen=True)
-class Order:
+class Order(Epochs):
     """The order of a training's examples, numbered from 0 over all epochs.
 
     What example n is depends on the seed and n only, so that a training can go on at
@@ -33,21 +35,10 @@ class Order:
     (2, [2, 3], [0, 1])
     """
 
-    count: int
-    batch_size: int
-    seed: int
-    shuffle: bool
-    drop_remainder: bool
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self):
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more.")
-        if self.drop_remainder and self.count < self.batch_size:
-            raise ValueError(
-                f"{self.count} examples do not fill one batch of {self.batch_size}. "
-                "Lower batch_size or pass drop_remainder=False."
-            )
+        super().__post_init__()
         worker, workers = self.shard
         if not 0 <= worker < workers:
             raise ValueError(
@@ -59,17 +50,6 @@ class Order:
                 f"batch_size {self.batch_size} is that of all {workers} workers "
                 f"together; it must be divisible by {workers}."
             )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of batches in an epoch."""
-        return -(-self.epoch_length // self.batch_size)
-
-    @property
-    def epoch_length(self) -> int:
-        """Number of examples in an epoch, of all workers together."""
-        remainder = self.count % self.batch_size if self.drop_remainder else 0
-        return self.count - remainder
 
     @property
     def worker_batch_size(self) -> int:

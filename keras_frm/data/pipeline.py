@@ -8,6 +8,7 @@ from keras_frm.data.augmentation import augment as augment_pair
 from keras_frm.data.examples import file_examples, merged_examples, scene_examples
 from keras_frm.data.folder import folder_preset
 from keras_frm.data.kept_labels import keep_labels
+from keras_frm.data.merging import refuse_other_classes
 from keras_frm.data.order import Order
 from keras_frm.data.sources import SOURCES, find_pairs
 from keras_frm.labels import LabelSet
@@ -135,12 +136,7 @@ def load_dataset(
         )
         examples = file_examples(listing, resize, same_size, cache)
     _check_classes(chosen, examples.labels)
-    if labels is not None and labels.classes != examples.labels.classes:
-        raise ValueError(
-            f"labels names {', '.join(labels.classes)}, and the data have "
-            f"{', '.join(examples.labels.classes)}. Pass what "
-            "keras_frm.merge_classes makes of these."
-        )
+    refuse_other_classes(labels, examples.labels)
     order = Order(examples.count, batch_size, seed, shuffle, drop_remainder, shard)
 
     def load(number: tf.Tensor) -> tuple:

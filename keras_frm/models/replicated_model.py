@@ -3,6 +3,7 @@
 import keras
 
 from keras_frm.backend.replicas import replicas_of, scope_of
+from keras_frm.data.arrays.dataset import DeviceBatches
 
 
 class ReplicatedModel(keras.Model):
@@ -45,6 +46,21 @@ class ReplicatedModel(keras.Model):
     def replicas(self) -> int:
         """Number of replicas that the model trains on."""
         return replicas_of(self)
+
+    def refuse_batches_of_one_device(self, data) -> None:
+        """Raise where batches are made on one device, and several share them out.
+
+        Args:
+            data: What `fit` is given.
+
+        Raises:
+            ValueError: They are, and there are several replicas.
+        """
+        if self.replicas > 1 and isinstance(data, DeviceBatches):
+            raise ValueError(
+                "dataset_from_arrays makes its batches on one device, and the model "
+                f"trains on {self.replicas}. Pass a dataset of keras_frm.load_dataset."
+            )
 
     def make_train_function(self, force=False):
         # Variables made while tracing would make TensorFlow trace the step twice.

@@ -196,9 +196,11 @@ class SegmentationModel(CheckedStepModel):
         """Train as `keras.Model.fit` does; `class_weight` weighs pixels by label.
 
         Raises:
-            ValueError: The first images are no RGB in [0, 255].
+            ValueError: The first images are no RGB in [0, 255], or the batches are on
+                one device and the model on several.
         """
         call = inspect.signature(super().fit).bind(*args, **kwargs)
+        self.refuse_batches_of_one_device(call.arguments.get("x"))
         self.weigh_classes(call.arguments.pop("class_weight", None))
         self.image_levels.reset()
         schedule = unplanned_schedule(self.optimizer)
