@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from table import write_table
 
+from keras_frm.benchmark.machine import machine_name
 from keras_frm.benchmark.random_batch import random_batch
 
 THREADS, CLASSES = 2, 19
@@ -147,6 +148,7 @@ def measure(text, folder, arguments):
         "largest_loss_difference": float(f"{np.abs(np.diff(losses)).max():.2g}"),
         "versions": "; ".join(trainer.ready["version"] for trainer in trainers),
         "threads": arguments.threads,
+        "machine": machine_name(),
     }
     for trainer in trainers:
         trainer.end()

@@ -124,7 +124,6 @@ def test_members_move_alone_and_the_range_covers_all(wrap):
     assert len({low for low, _ in own.tolist()}) == 3
     covered = [own[:, 0].min(), own[:, 1].max()]
     np.testing.assert_array_equal(layer.ends(), covered)
-    assert int(layer.steps.value) == 2
     # A member inside its own ends is rounded to the steps of all.
     x = np.linspace(-0.5, 0.5, 40, dtype=np.float32)[None]
     expected, _ = rounded(x, *covered, narrow=False)
@@ -229,9 +228,8 @@ def test_fit_moves_ranges_and_inference_does_not(dtype):
     extremes = np.array(mean_extremes(x))
     expected = extremes + (np.array([-1, 1]) - extremes) * 0.999**3
     np.testing.assert_allclose(ends_of(model), expected, rtol=1e-3)
-    *ends, steps = model.get_layer("range").weights
+    *ends, _ = model.get_layer("range").weights
     assert {end.dtype for end in ends} == {"float32"}
-    assert int(steps.value) == 3
     assert model.get_layer("range").trainable_weights == []
 
 
@@ -347,7 +345,7 @@ def test_missing_package_is_named_in_one_line(monkeypatch):
     with pytest.raises(
         ImportError, match=r"tf-keras: pip install 'keras_frm\[train\]'"
     ):
-        MovingAverageFakeQuant(0.0, 1.0)(np.zeros((1, 2)))
+        KernelFakeQuant()(np.zeros((1, 2)))
     assert "TF_USE_LEGACY_KERAS" not in os.environ
 
 
@@ -390,5 +388,5 @@ def test_two_replicas_have_one_range_and_keras_stays_keras_3():
     moved = [-3 + 2 * 0.999**3] * 2, [7 - 6 * 0.999**3] * 2
     np.testing.assert_allclose((free_low, free_high), moved, rtol=1e-6)
     np.testing.assert_allclose((low, high), ([-1.002] * 2, [1.006] * 2), rtol=1e-6)
-    assert free_steps == steps == [3, 3]
+    assert (free_steps, steps) == ([0, 0], [3, 3])  # counted where they matter
     assert process == "None True"

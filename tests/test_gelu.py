@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from keras_frm.backend.tensorflow import fused_gelu as module
 from keras_frm.layers import ConvFeedForward
-from keras_frm.layers.blocks.gelu import gelu
+from keras_frm.layers.blocks.gelu import gelu, pointwise_of_gelu
 
 
 @pytest.fixture(autouse=True)
-def onednn(monkeypatch):
+def x86(monkeypatch):
     """Take the way under test on every machine."""
-    monkeypatch.setattr(module, "has_onednn", lambda: True)
+    monkeypatch.setattr(module, "computes_on_x86", lambda: True)
 
 
 def exact(x):
@@ -68,6 +68,50 @@ def test_inference_and_graphs_of_keras_have_the_operation_of_keras():
     spec = tf.TensorSpec((2, 3))
     graph = tf.function(gelu, autograph=False).get_concrete_function(spec).graph
     assert "Erfc" in {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_convolution_of_a_gelu_and_its_gradients_are_exact(use_bias):
+    random = np.random.default_rng(0)
+    layer = keras.layers.Conv2D(3, 1, use_bias=use_bias, bias_initializer="ones")
+    layer.build((2, 5, 7, 4))
+    x = tf.constant(random.normal(size=(2, 5, 7, 4)), tf.float32)
+    upstream = random.normal(size=(2, 5, 7, 3)).astype("float32")
+
+    @tf.function(autograph=False)
+    def both(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pointwise_of_gelu(x, layer, training=True)
+        return y, tape.gradient(y, [x, *layer.trainable_variables], upstream)
+
+    y, (of_x, of_kernel, *of_bias) = both(x)
+    value, slope = exact(x.numpy().astype("float64"))
+    kernel = layer.kernel.numpy()[0, 0].astype("float64")  # (C, C_out)
+    np.testing.assert_allclose(y, value @ kernel + use_bias, 0, 1e-5)
+    np.testing.assert_allclose(of_x, (upstream @ kernel.T) * slope, 0, 1e-5)
+    expected = np.einsum("bhwc,bhwd->cd", value, upstream)
+    np.testing.assert_allclose(of_kernel[0, 0], expected, 0, 1e-4)
+    for gradient in of_bias:
+        np.testing.assert_allclose(gradient, upstream.sum((0, 1, 2)), 0, 1e-4)
+
+
+def test_gelu_before_a_convolution_is_computed_again_in_the_backward_pass():
+    """All that the gradient takes of the forward pass is the input."""
+    layer = keras.layers.Conv2D(3, 1)
+    layer.build((2, 5, 7, 4))
+
+    @tf.function(autograph=False)
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pointwise_of_gelu(x, layer, training=True)
+        return tape.gradient(y, [x, layer.kernel.value], tf.ones_like(y))
+
+    operations = step.get_concrete_function(tf.TensorSpec((2, 5, 7, 4))).graph
+    loops = [o for o in operations.get_operations() if "PartitionedCall" in o.type]
+    assert len(loops) == 3  # value, value again, slope
+    assert [bool(loop.control_inputs) for loop in loops] == [False, True, False]
 
 
 def test_layer_trains_as_with_the_operation_of_keras():

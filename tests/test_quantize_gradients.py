@@ -4,13 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import numerical_gradient, twelve_bits
+from helpers import numerical_gradient
 from keras import layers
 from test_fake_quant_layers import EAGER_AND_GRAPH, assert_on_grid, rounded
 
 from keras_frm import quantize_aware
 from keras_frm.graph.passes.native_depthwise import NativeDepthwiseConv2D
-from keras_frm.quantization.layers import quantized_convolution
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.kernel_fake_quant import KernelFakeQuant
 from keras_frm.quantization.layers.quantized_convolution import QuantizedConvolution
@@ -124,7 +123,7 @@ class SmallNet:
     def __init__(self, model, ends, tensors, x):
         self.layers = [model.get_layer(name) for name in LAYERS]
         self.kernel_roundings, self.roundings, self.clipped = [], [], []
-        self.active = tensors[1] > 0  # what the ReLU let pass, after its rounding
+        self.active = True  # what the ReLU lets pass
         arguments = [x, *(np.float64(w) for w in model.trainable_weights)]
         _, *weights = self.arguments = arguments
         for layer, kernel in zip(self.layers, weights[::2], strict=True):
@@ -134,16 +133,15 @@ class SmallNet:
             step = largest / 127
             expected, _ = rounded(kernel, -largest, largest, True, step)
             assert_on_grid(after, expected, step)
-            gain = np.float64(layer.gain).reshape(step.shape)
-            after = np.round(after / step) * twelve_bits(gain * step) / gain
             self.kernel_roundings.append(straight_through(kernel, after))
         for number, ((low, high), after) in enumerate(zip(ends, tensors, strict=True)):
             before = self.run(arguments, number)
-            step = twelve_bits((high - low) / 255)
-            # A kernel rounds to steps, whose ends the range is.
-            rounds_itself = np.round(before / step) * step if number else before
-            expected, inside = rounded(rounds_itself, low, high, narrow=False)
-            assert_on_grid(after, expected, (high - low) / 255)
+            if number == 1:
+                self.active = before > 0
+                before = self.run(arguments, number)
+            step = (high - low) / 255
+            expected, inside = rounded(before, low, high, narrow=False, step=step)
+            assert_on_grid(after, expected, step)
             self.roundings.append(straight_through(before, np.float64(after), inside))
             self.clipped.append(1 - inside.mean())
 
@@ -197,8 +195,6 @@ PARTS = {"inner": (3, 3), "rows": (9, 3), "columns": (3, 9)}
 def no_rounding(monkeypatch):
     """The training graph with every rounding handing on what it takes."""
     monkeypatch.setattr(KernelFakeQuant, "call", lambda self, x: x)
-    unrounded = lambda x, multiplier, scale: x * multiplier * scale  # noqa: E731
-    monkeypatch.setattr(quantized_convolution, "rescale_and_round", unrounded)
 
     def call(self, x, grid=None, only_grid=False):
         return self.grid() if only_grid else x

@@ -394,7 +394,7 @@ def test_bad_step_leaves_the_ranges_of_quantised_training():
     images, labels = batch()
     images = images.astype("float32")
     image = keras.Input((None, None, 3), name="image")
-    x = MovingAverageFakeQuant(-9.0, 300.0)(image)
+    x = MovingAverageFakeQuant(-9.0, 300.0, freeze_after=9)(image)
     x = keras.layers.Conv2D(4, 4, 4, name="decoder")(x)  # (B, H / 4, W / 4, 4)
     x = MovingAverageFakeQuant(-1.0, 1.0, freeze_after=9)(x)
     logits = keras.layers.Conv2D(3, 1, name="classifier")(x)

@@ -11,21 +11,29 @@ from keras_frm.processor import processor_flags
 _FOR_NETWORKS = ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
 
 
-def has_onednn() -> bool:
-    """Whether TensorFlow computes on x86 processors alone, with oneDNN.
+def computes_on_x86() -> bool:
+    """Whether TensorFlow computes on x86 processors alone.
 
     Some layers train faster in another form there. Elsewhere it was not measured, and
     they do as Keras does.
 
     Example:
+    >>> isinstance(computes_on_x86(), bool)
+    True
+    """
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    devices = tf.config.list_logical_devices()
+    return is_x86 and all(device.device_type == "CPU" for device in devices)
+
+
+def has_onednn() -> bool:
+    """Whether TensorFlow computes on x86 processors alone, with oneDNN.
+
+    Example:
     >>> isinstance(has_onednn(), bool)
     True
     """
-    return (
-        platform.machine().lower() in ("x86_64", "amd64")
-        and _is_switched_on()
-        and all(d.device_type == "CPU" for d in tf.config.list_logical_devices())
-    )
+    return computes_on_x86() and _is_switched_on()
 
 
 def _is_switched_on() -> bool:

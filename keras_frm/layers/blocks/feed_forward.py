@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_frm.layers.blocks.gelu import gelu
+from keras_frm.layers.blocks.gelu import pointwise_of_gelu
 from keras_frm.layers.blocks.normalization import (
     conv_initializer,
     linear_initializer,
 )
 from keras_frm.layers.composite import CompositeLayer
 
-_ACTIVATIONS = {"gelu": gelu, "relu": lambda x, training: ops.relu(x)}
+_ACTIVATIONS = ("gelu", "relu")
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -44,7 +44,7 @@ class ConvFeedForward(CompositeLayer):
         super().__init__(**kwargs)
         if activation not in _ACTIVATIONS:
             raise ValueError(
-                f"`activation` must be one of {sorted(_ACTIVATIONS)}. "
+                f"`activation` must be one of {list(_ACTIVATIONS)}. "
                 f"Received: {activation!r}"
             )
         self.ratio = ratio
@@ -78,8 +78,9 @@ class ConvFeedForward(CompositeLayer):
 
     def call(self, x, training=False):
         x = self.depthwise(self.expand(x))  # (B, H, W, ratio * C)
-        x = _ACTIVATIONS[self.activation](x, training)
-        return self.project(x)  # (B, H, W, C)
+        if self.activation == "gelu":
+            return pointwise_of_gelu(x, self.project, training)  # (B, H, W, C)
+        return self.project(ops.relu(x))  # (B, H, W, C)
 
     def compute_output_shape(self, input_shape):
         return input_shape

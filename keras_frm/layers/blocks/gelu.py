@@ -1,5 +1,6 @@
 """The exact GELU."""
 
+import keras
 from keras import ops
 
 from keras_frm.backend import Tensor, is_tensorflow
@@ -31,3 +32,32 @@ def gelu(x: Tensor, training: bool = False) -> Tensor:
         if can_fuse(x):
             return fused_gelu(x)
     return ops.gelu(x, approximate=False)
+
+
+def pointwise_of_gelu(
+    x: Tensor, layer: keras.layers.Conv2D, training: bool = False
+) -> Tensor:
+    """Return what a 1x1 convolution makes of the GELU of a tensor.
+
+    In training with TensorFlow on a CPU the GELU, which is the larger of the two by
+    the ratio of a feed-forward block, is not kept for the gradient.
+
+    Args:
+        x: (B, H, W, C) floating point tensor.
+        layer: A built layer with a kernel of 1x1, stride 1 and no activation.
+        training: Whether the gradient will be wanted.
+
+    Returns:
+        (B, H, W, C_out) tensor.
+
+    Example:
+    >>> layer = keras.layers.Conv2D(2, 1)
+    >>> tuple(pointwise_of_gelu(ops.ones((1, 5, 7, 4)), layer).shape)
+    (1, 5, 7, 2)
+    """
+    if training and is_tensorflow():
+        from keras_frm.backend.tensorflow import fused_gelu
+
+        if fused_gelu.can_fuse(x):
+            return fused_gelu.pointwise_of_gelu(x, layer)
+    return layer(gelu(x, training))

@@ -44,9 +44,10 @@ class KernelFakeQuant(keras.layers.Layer):
 
     def call(self, kernel):
         ends = {"min_var": _NoVariable(), "max_var": _NoVariable()}
-        by_channel = tf.reshape(tf.cast(kernel, tf.float32), self._shape(kernel))
+        shape, kernel = self._shape(kernel), tf.convert_to_tensor(kernel)
+        by_channel = _reshaped(tf.cast(kernel, tf.float32), shape)
         rounded = self._quantizer(by_channel, True, ends)  # (..., channels)
-        return tf.cast(tf.reshape(rounded, kernel.shape), kernel.dtype)
+        return tf.cast(_reshaped(rounded, kernel.shape), kernel.dtype)
 
     def scales(self, kernel):
         """Return the scale of each output channel: (C_out,), float64."""
@@ -68,6 +69,11 @@ class KernelFakeQuant(keras.layers.Layer):
         if self.depthwise:
             return (*window, 1, inputs * outputs)
         return (1, *kernel.shape) if len(window) == 1 else kernel.shape
+
+
+def _reshaped(x, shape):
+    """Return a tensor in a shape, without an operation where it has it."""
+    return x if tuple(x.shape) == tuple(shape) else tf.reshape(x, shape)
 
 
 class _NoVariable:

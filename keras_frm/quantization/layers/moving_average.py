@@ -1,11 +1,13 @@
 """Fake quantisation whose range follows what it observes while training."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_frm.quantization.layers.fake_quant import FakeQuant
 from keras_frm.quantization.layers.integer_grid import nudged_grid
-from keras_frm.quantization.layers.tfmot import tfmot_quantizers
+
+_RATE = 0.001  # that of TFMOT
 
 
 @keras.saving.register_keras_serializable(package="keras_frm")
@@ -32,10 +34,8 @@ class MovingAverageFakeQuant(FakeQuant):
 
     Output: as `x`. Gradients pass where `x` is inside the range.
 
-    Raises:
-        ImportError: TFMOT or tf-keras is missing.
-
-    Source: `MovingAverageQuantizer` of the TensorFlow Model Optimization Toolkit.
+    Source: `MovingAverageQuantizer` of the TensorFlow Model Optimization Toolkit, whose
+    numbers these are; its own code takes twice the operations.
 
     Example:
     >>> layer = MovingAverageFakeQuant(-1.0, 1.0)
@@ -68,12 +68,6 @@ class MovingAverageFakeQuant(FakeQuant):
             aggregation="only_first_replica",
             name="steps",
         )
-        self._quantizer = tfmot_quantizers().MovingAverageQuantizer(
-            num_bits=8,
-            per_axis=True,  # an axis of members
-            symmetric=False,
-            narrow_range=False,
-        )
         self.built = True
 
     def _add_end(self, value, name):
@@ -81,6 +75,7 @@ class MovingAverageFakeQuant(FakeQuant):
             shape=(self.members,),
             initializer=keras.initializers.Constant(value),
             trainable=False,
+            aggregation="mean",
             dtype="float32",  # half precision would round the range
             autocast=False,
             name=name,
@@ -93,28 +88,32 @@ class MovingAverageFakeQuant(FakeQuant):
         return nudged_grid(*self.ends())
 
     def call(self, x, grid=None, member=0, only_grid=False, training=False):
-        if training and self.trainable and not only_grid:
+        if training and only_grid:
+            low, high = self.ends()
+            return low, high, high - low
+        if training and self.trainable:
             self._observe(x, member)
         return super().call(x, grid, only_grid)
 
     def _observe(self, x, member):
         """Move one tensor's own ends towards its extremes."""
-        # TFMOT updates tf.Variables; it does not know those of Keras 3.
-        minima, maxima = self.minima.value, self.maxima.value
-        # Before the rest, which a gradient tape need not record then. A network has
-        # hundreds of ranges, and every operation here takes its time to trace.
+        # A network has hundreds of ranges, and every operation here takes its time to
+        # trace and to optimise.
         x = tf.stop_gradient(x)
         axes = list(range(1, len(x.shape)))
-        extremes = tf.stack([tf.reduce_min(x, axes), tf.reduce_max(x, axes)])  # (2, B)
-        extremes = tf.reduce_mean(tf.cast(extremes, tf.float32), axis=1)[:, None]
-        moves = tf.one_hot(member, self.members, True, False)
+        rate = np.zeros(self.members, "float32")
+        rate[member] = _RATE
         if self.freeze_after is not None:
-            moves &= self.steps.value < self.freeze_after
-        # Towards where they are: a branch has no place in a distributed step.
-        extremes = tf.where(moves, extremes, tf.stack([minima, maxima]))  # (2, members)
-        self._quantizer(extremes, True, {"min_var": minima, "max_var": maxima})
-        if member == self.members - 1:
-            self.steps.value.assign_add(1)
+            rate *= tf.cast(self.steps.value < self.freeze_after, tf.float32)
+            if member == self.members - 1:
+                self.steps.value.assign_add(1)
+        self._move(self.minima, tf.minimum(tf.reduce_min(x, axes), 0), rate)
+        self._move(self.maxima, tf.maximum(tf.reduce_max(x, axes), 0), rate)
+
+    def _move(self, ends, images, rate):
+        """Move ends towards the mean of one of each image: (members,), (B,)."""
+        mean = tf.reduce_mean(tf.cast(images, tf.float32))
+        ends.value.assign_sub((ends.value - mean) * rate)
 
     def get_config(self):
         return {

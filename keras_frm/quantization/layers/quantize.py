@@ -15,7 +15,8 @@ class Quantize(keras.layers.Layer):
         x: (B, ..., C), floating point.
         scale: Distance of the numbers to round to, a scalar.
 
-    Output: as `x`, multiples of `scale`. Gradients pass.
+    Output: as `x`, multiples of `scale`. In training it is `x`, for the range behind
+    rounds it. Gradients pass.
 
     Example:
     >>> Quantize()(keras.ops.array([0.3, 0.8]), scale=0.5).numpy().tolist()
@@ -25,9 +26,11 @@ class Quantize(keras.layers.Layer):
     def build(self, x_shape, scale_shape=None):
         self.built = True
 
-    def call(self, x, scale):
+    def call(self, x, scale, training=False):
+        if training:
+            return x
         # Not x / scale, which float32 may round differently.
         return rescale_and_round(x, 1.0 / scale, scale)
 
-    def compute_output_spec(self, x, scale):
+    def compute_output_spec(self, x, scale, **kwargs):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)

@@ -118,10 +118,7 @@ class WeightQuantizedConvolution(TrainedConvolution):
         kernel = round_to_grid(kernel, scale, -127)
         biases = [tf.cast(b, tf.float32) * self.gain for b in bias]
         weights = [tf.cast(w, self.compute_dtype) for w in (kernel, *biases)]
-        # Within the scope, whatever the layer does reads these weights.
-        pairs = list(zip(self.layer.weights, weights, strict=True))
-        with keras.StatelessScope(pairs):
-            return self.layer.call(x)
+        return self.with_weights(x, weights)
 
     def kernel_scale(self):
         """Return the distance of each output channel's weights: (C_out,) float32."""

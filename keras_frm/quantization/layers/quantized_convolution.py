@@ -28,7 +28,8 @@ class QuantizedConvolution(TrainedConvolution):
     Output: the layer's, multiples of `output_scale`. Each output channel of the kernel
     has its own scale, in depthwise convolutions too, with twelve significant bits; the
     constant `gain` of the channel is in it, which is 1 unless the layer was made by
-    `of`. Gradients pass all roundings.
+    `of`. In training only the kernel is rounded, which costs a fraction: the range
+    behind the layer rounds the result. Gradients pass the rounding.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, 2018, section 2.4.
@@ -45,19 +46,21 @@ class QuantizedConvolution(TrainedConvolution):
     def build(self, x_shape, input_scale_shape=None, output_scale_shape=None):
         super().build(x_shape)
 
-    def call(self, x, input_scale, output_scale):
+    def call(self, x, input_scale, output_scale, training=False):
+        if training:
+            kernel, *bias = (ops.convert_to_tensor(w) for w in self.layer.weights)
+            kernel = self.fake_quant(kernel) * self.by_kernel(self.gain)
+            return self.with_weights(x, [kernel, *(b * self.gain for b in bias)])
         input_scale = ops.cast(input_scale, "float32")
         output_scale = ops.cast(output_scale, "float32")
         kernel, bias, sum_scale = self._integers(input_scale)
-        weights = zip(self.layer.weights, [kernel, *bias], strict=True)
-        # Within the scope, whatever the layer does reads these weights.
-        with keras.StatelessScope(list(weights)):
-            # Half precision has not the bits for the sums.
-            sums = self.layer.call(ops.cast(x, "float32") / input_scale)
+        # Half precision has not the bits for the sums.
+        integers = ops.cast(x, "float32") / input_scale
+        sums = self.with_weights(integers, [kernel, *bias])
         y = rescale_and_round(sums, sum_scale / output_scale, output_scale)
         return ops.cast(y, self.compute_dtype)
 
-    def compute_output_spec(self, x, input_scale, output_scale):
+    def compute_output_spec(self, x, input_scale, output_scale, **kwargs):
         shape = self.layer.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 

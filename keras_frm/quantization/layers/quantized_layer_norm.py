@@ -16,7 +16,7 @@ class QuantizedLayerNorm(keras.layers.Layer):
     of its sums and on the processor's square root, and the rounding behind it makes a
     whole step of that bit now and then. Here the sums are sums of integers, exact
     while they are below 2^24, in any order; the root comes from divisions and
-    additions, which IEEE 754 leaves no choice.
+    additions, which IEEE 754 leaves no choice. In training it is the usual layer.
 
     Args:
         unit: The input's numbers are multiples of `unit` times `scale`. A power of two.
@@ -72,7 +72,11 @@ class QuantizedLayerNorm(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x, scale):
+    def call(self, x, scale, training=False):
+        if training:
+            return keras.ops.layer_normalization(
+                x, self.gamma, self.beta, epsilon=self.epsilon
+            )
         scale = tf.cast(scale, tf.float32) * self.unit
         x = rescale_and_round(x, 1.0 / scale, 1.0)  # integers
         share = 1.0 / x.shape[-1]
@@ -82,7 +86,7 @@ class QuantizedLayerNorm(keras.layers.Layer):
         # Not by 1 / root: TensorFlow approximates reciprocals.
         return (x - mean) * (self.gamma / _square_root(variance)) + self.beta
 
-    def compute_output_spec(self, x, scale):
+    def compute_output_spec(self, x, scale, **kwargs):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

@@ -23,8 +23,8 @@ class QuantizedLeakyRelu(keras.layers.Layer):
         scale: Distance of the numbers, a scalar.
         output_scale: Distance of the result's numbers, a scalar.
 
-    Output: as `x`, multiples of `output_scale`. Gradients are those of the leaky ReLU
-    in float.
+    Output: as `x`, multiples of `output_scale`. In training it is the leaky ReLU in
+    float, which the range behind rounds; gradients are always those.
 
     Example:
     >>> x = keras.ops.array([[1.0, -1.0]])
@@ -39,7 +39,10 @@ class QuantizedLeakyRelu(keras.layers.Layer):
     def build(self, x_shape, scale_shape=None, output_scale_shape=None):
         self.built = True
 
-    def call(self, x, scale, output_scale):
+    def call(self, x, scale, output_scale, training=False):
+        if training:
+            return keras.ops.leaky_relu(x, self.negative_slope)
+
         @tf.custom_gradient
         def leaky_relu(x):
             positive = tf.convert_to_tensor((1 << _BITS) * scale / output_scale)
@@ -52,7 +55,7 @@ class QuantizedLeakyRelu(keras.layers.Layer):
 
         return leaky_relu(tf.convert_to_tensor(x))
 
-    def compute_output_spec(self, x, scale, output_scale):
+    def compute_output_spec(self, x, scale, output_scale, **kwargs):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

@@ -21,7 +21,8 @@ class QuantizedGlobalPooling(keras.layers.Layer):
         scale: Distance of the numbers, a scalar.
         low: Smallest number of the range, a scalar.
 
-    Output: (B, C) or (B, 1, 1, C), multiples of `scale`. Gradients pass the rounding.
+    Output: (B, C) or (B, 1, 1, C), multiples of `scale`. In training it is the mean,
+    which the range behind rounds. Gradients pass the rounding.
 
     Example:
     >>> x = keras.ops.reshape(keras.ops.array([0.5, 0.5, 0.5, 1.5]), (1, 2, 2, 1))
@@ -38,7 +39,9 @@ class QuantizedGlobalPooling(keras.layers.Layer):
     def build(self, x_shape, scale_shape=None, low_shape=None):
         self.built = True
 
-    def call(self, x, scale, low):
+    def call(self, x, scale, low, training=False):
+        if training:
+            return tf.reduce_mean(x, (1, 2), keepdims=self.keepdims)
         share = 1.0 / (x.shape[1] * x.shape[2])
         zero = tf.round(-low / scale)  # what is stored for 0
 
@@ -49,7 +52,7 @@ class QuantizedGlobalPooling(keras.layers.Layer):
 
         return requantise(tf.reduce_sum(x / scale, (1, 2), keepdims=self.keepdims))
 
-    def compute_output_spec(self, x, scale, low):
+    def compute_output_spec(self, x, scale, low, **kwargs):
         size = (1, 1) if self.keepdims else ()
         shape = (x.shape[0], *size, x.shape[3])
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

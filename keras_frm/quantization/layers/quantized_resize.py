@@ -22,8 +22,8 @@ class QuantizedResize(keras.layers.Layer):
         x: (B, h, w, C), multiples of `scale`.
         scale: Distance of the numbers, a scalar.
 
-    Output: (B, *size, C), multiples of `scale`. Gradients are those of the bilinear
-    resizing in float.
+    Output: (B, *size, C), multiples of `scale`. In training it is the bilinear resizing
+    in float, which the range behind rounds; gradients are always those.
 
     Example:
     >>> x = keras.ops.reshape(keras.ops.array([0.0, 1.0]), (1, 1, 2, 1))
@@ -38,7 +38,10 @@ class QuantizedResize(keras.layers.Layer):
     def build(self, x_shape, scale_shape=None):
         self.built = True
 
-    def call(self, x, scale):
+    def call(self, x, scale, training=False):
+        if training:
+            return tf.image.resize(x, self.size)
+
         @tf.custom_gradient
         def resize(x):
             y = tf.cast(x / scale, tf.int32)
@@ -58,7 +61,7 @@ class QuantizedResize(keras.layers.Layer):
     def compute_output_shape(self, x_shape, scale_shape=None):
         return (x_shape[0], *self.size, x_shape[3])
 
-    def compute_output_spec(self, x, scale):
+    def compute_output_spec(self, x, scale, **kwargs):
         shape = self.compute_output_shape(x.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 

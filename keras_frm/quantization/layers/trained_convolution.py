@@ -57,6 +57,18 @@ class TrainedConvolution(keras.layers.Wrapper):
             name="gain",
         )
 
+    def with_weights(self, x, weights: list):
+        """Return what the layer makes of an input with other weights.
+
+        Args:
+            x: The layer's input.
+            weights: Kernel and, where the layer has one, bias.
+        """
+        pairs = list(zip(self.layer.weights, weights, strict=True))
+        # Within the scope, whatever the layer does reads these weights.
+        with keras.StatelessScope(pairs):
+            return self.layer.call(x)
+
     def float_layer(self) -> keras.layers.Layer:
         """Return a plain layer with the weights that are trained."""
         kernel, *bias = self.layer.weights
@@ -65,5 +77,7 @@ class TrainedConvolution(keras.layers.Wrapper):
 
     def by_kernel(self, channels):
         """Return (C_out,) numbers in the shape of the kernel's last axes."""
+        if not self.depthwise:
+            return channels
         *_, inputs, outputs = self.layer.kernel.shape
-        return ops.reshape(channels, (inputs, outputs) if self.depthwise else (-1,))
+        return ops.reshape(channels, (inputs, outputs))
