@@ -297,6 +297,11 @@ def test_mixed_precision(name, policy, tolerance):
     assert_same(outputs, expected, rtol=0, atol=tolerance * largest)
 
 
+# A softmax over the positions does not see what is added to all of them; the gradient
+# is round-off, and zero on some processors.
+WITHOUT_GRADIENT = ("coarse_attention/norm/beta",)
+
+
 @every_layer
 def test_gradient_reaches_every_trainable_weight(name):
     case, (layer, inputs, _) = CASES[name], example(name)
@@ -310,7 +315,7 @@ def test_gradient_reaches_every_trainable_weight(name):
     for path, gradient in tape.gradient(loss, sources).items():
         assert gradient is not None, path
         assert np.isfinite(gradient).all(), path
-        assert np.any(gradient), path
+        assert np.any(gradient) or path.endswith(WITHOUT_GRADIENT), path
 
 
 # === Drop path ===
