@@ -89,6 +89,7 @@ class MovingAverageFakeQuant(FakeQuant):
 
     def call(self, x, grid=None, member=0, only_grid=False, training=False):
         if training and only_grid:
+            # The ends before the step; no layer takes a scale while it trains.
             low, high = self.ends()
             return low, high, high - low
         if training and self.trainable:
