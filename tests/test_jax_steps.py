@@ -72,6 +72,11 @@ def from_grain(*arrays):
     return grain.MapDataset.source(list(zip(*arrays, strict=True))).batch(2)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+
+
 @pytest.mark.parametrize("kind", [Batches, from_grain])
 def test_datasets_train_as_arrays_do(kind):
     arrays = batch(4)
